@@ -1,0 +1,190 @@
+package artifact
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Config is the document a manifest's config descriptor points to. It says
+// what was captured from where, what was left out and how to bring it back.
+// It never holds a secret: names of secret files may stand here, contents not.
+type Config struct {
+	Format   int       `json:"format"`
+	Created  time.Time `json:"created"`
+	Tool     string    `json:"tool"` // name and version of what wrote it
+	Host     Host      `json:"host"`
+	Stack    Stack     `json:"stack"`
+	Kinds    []KindSum `json:"kinds"`
+	Database Database  `json:"database"`
+	Packages []Package `json:"packages"`
+	Services []Service `json:"services"`
+	LeftOut  []LeftOut `json:"left_out"`
+	Links    []Link    `json:"links,omitempty"`
+	Warnings []string  `json:"warnings,omitempty"`
+	// Changed names the files that still changed while they were read; empty
+	// means every file was read in one piece.
+	Changed []string `json:"changed_while_read,omitempty"`
+	// Accounts are the users and groups that own entries or have credentials.
+	Accounts []Account `json:"accounts"`
+}
+
+// Host says which machine the snapshot was taken from.
+type Host struct {
+	Name      string   `json:"name"`
+	FQDN      string   `json:"fqdn,omitempty"`
+	Distro    Distro   `json:"distro"`
+	Arch      string   `json:"arch"` // as rpm names it: x86_64, ppc64le, aarch64
+	Addresses []string `json:"addresses,omitempty"`
+	NICs      []string `json:"nics,omitempty"`
+}
+
+// Distro is what os-release(5) says.
+type Distro struct {
+	ID      string `json:"id"` // "rocky"; "unknown" where the root has no os-release
+	Like    string `json:"like,omitempty"`
+	Version string `json:"version"` // "9.6"
+	Name    string `json:"name,omitempty"`
+}
+
+// Stack names the management software and its version.
+type Stack struct {
+	Name    string `json:"name"`    // "xcat"
+	Version string `json:"version"` // "2.17.0", "" where it could not be told
+}
+
+// KindSum sums up one kind.
+type KindSum struct {
+	Kind    Kind  `json:"kind"`
+	Parts   int   `json:"parts"`
+	Entries int64 `json:"entries"`
+	Files   int64 `json:"files"`
+	// Bytes counts file contents before compression; Stored the layers' blobs.
+	Bytes  int64 `json:"bytes"`
+	Stored int64 `json:"stored"`
+}
+
+// Database sums up the database kind.
+type Database struct {
+	Engine string  `json:"engine"`        // "sqlite", "postgres", "mariadb"
+	Dir    string  `json:"dir,omitempty"` // of the SQLite files, "/etc/xcat"
+	Tables []Table `json:"tables"`
+}
+
+// Table says how many rows a table has and the digest of its rows, sorted.
+type Table struct {
+	Name   string        `json:"name"`
+	Rows   int64         `json:"rows"`
+	Digest digest.Digest `json:"digest"`
+}
+
+// Package is one package file of the snapshot's repository.
+type Package struct {
+	Name    string        `json:"name"`
+	Epoch   string        `json:"epoch,omitempty"` // "" is no epoch, which equals 0
+	Version string        `json:"version"`
+	Release string        `json:"release"`
+	Arch    string        `json:"arch"`
+	File    string        `json:"file"` // path within the packages layer
+	Size    int64         `json:"size"`
+	Digest  digest.Digest `json:"digest"`
+	From    string        `json:"from,omitempty"` // where export found it
+	// Install says that an import installs it; others lie in the repository
+	// for service nodes and dependencies.
+	Install bool `json:"install"`
+}
+
+// NEVRA is the package's full name: name-[epoch:]version-release.arch.
+func (p Package) NEVRA() string {
+	evr := p.Version + "-" + p.Release
+	if p.Epoch != "" && p.Epoch != "0" {
+		evr = p.Epoch + ":" + evr
+	}
+	return p.Name + "-" + evr + "." + p.Arch
+}
+
+// Service is a unit of the stack and the state it had on the source.
+type Service struct {
+	Unit    string `json:"unit"`
+	Enabled string `json:"enabled"`          // as systemctl is-enabled says: enabled, disabled, masked
+	Active  string `json:"active,omitempty"` // as systemctl is-active says; "" where it was not running to be asked
+}
+
+// LeftOut is something that is not in the snapshot on purpose.
+type LeftOut struct {
+	Path    string `json:"path"`
+	What    string `json:"what"`   // "distro media rocky9.6-x86_64"
+	Reason  string `json:"reason"` // why it was left out
+	Size    int64  `json:"size,omitempty"`
+	Entries int64  `json:"entries,omitempty"`
+	// Restore is the exact command or act that brings it back, "" where
+	// nothing needs to.
+	Restore string `json:"restore,omitempty"`
+}
+
+// Link is a captured tree whose top directory was a symlink on the source. Its
+// contents are stored below Path; the link itself is not restored.
+type Link struct {
+	Path   string `json:"path"`
+	Target string `json:"target"`
+}
+
+// Account is a user or group of the source by name. No password hash.
+type Account struct {
+	Type  string `json:"type"` // "user" or "group"
+	Name  string `json:"name"`
+	ID    int    `json:"id"`
+	Group string `json:"group,omitempty"` // a user's primary group, by name
+	Home  string `json:"home,omitempty"`
+	Shell string `json:"shell,omitempty"`
+}
+
+// ParseConfig reads and checks a config document. Unknown fields are allowed:
+// a later minor version may add some.
+func ParseConfig(b []byte) (Config, error) {
+	var c Config
+	if err := json.Unmarshal(b, &c); err != nil {
+		return Config{}, fmt.Errorf("config: %w", err)
+	}
+	return c, c.Validate()
+}
+
+// Validate checks what every reader relies on.
+func (c Config) Validate() error {
+	switch {
+	case c.Format != FormatVersion:
+		return fmt.Errorf("config: format %d, this program reads %d", c.Format, FormatVersion)
+	case c.Host.Distro.ID == "" || c.Host.Arch == "":
+		return fmt.Errorf("config: no distro or arch")
+	case c.Stack.Name == "":
+		return fmt.Errorf("config: no stack")
+	}
+	for _, k := range c.Kinds {
+		if !k.Kind.HasEntries() || k.Kind.rank() < 0 || k.Parts < 1 {
+			return fmt.Errorf("config: kind %q with %d parts", k.Kind, k.Parts)
+		}
+	}
+	for _, t := range c.Database.Tables {
+		if err := t.Digest.Validate(); err != nil {
+			return fmt.Errorf("config: table %q: %w", t.Name, err)
+		}
+	}
+	for _, p := range c.Packages {
+		if err := CheckPath(p.File); err != nil {
+			return fmt.Errorf("config: package %q: %w", p.Name, err)
+		}
+	}
+	return nil
+}
+
+// Kind returns the sum of kind k, and whether the snapshot has it.
+func (c Config) Kind(k Kind) (KindSum, bool) {
+	for _, s := range c.Kinds {
+		if s.Kind == k {
+			return s, true
+		}
+	}
+	return KindSum{}, false
+}

@@ -1,0 +1,131 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Command is a program to run on the host.
+type Command struct {
+	// Name is the program, looked up in Path of a clean environment.
+	Name string
+	Args []string
+	// Env is added to the clean environment (PATH, HOME=/root, LC_ALL=C.UTF-8,
+	// TERM=dumb): nothing of the caller's own environment is passed on.
+	Env []string
+	// Chroot is the root to run it in as an absolute path of this machine, ""
+	// for the machine's own.
+	Chroot string
+	// Output receives stdout and stderr together as they come; nil drops them.
+	Output io.Writer
+}
+
+// String is the command as a person would type it. Arguments never hold
+// secrets, so it may be shown and logged.
+func (c Command) String() string {
+	return strings.Join(append([]string{c.Name}, c.Args...), " ")
+}
+
+// Runner runs programs. The real one is Exec; tests hand in fakes to inject
+// faults.
+type Runner interface {
+	// Run starts c with stdin closed, in directory /, waits for it, and returns
+	// what it wrote to stdout. A program that exits non-zero is an error
+	// that ends with the last lines of its output. Cancelling ctx sends
+	// SIGTERM, then SIGKILL after ten seconds.
+	Run(ctx context.Context, c Command) (stdout []byte, err error)
+	// Look returns the absolute path of program name in root chroot ("" for
+	// the machine itself), or an error that wraps exec.ErrNotFound.
+	Look(chroot, name string) (string, error)
+}
+
+// Exec runs programs of this machine.
+type Exec struct{}
+
+const cleanPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// Run implements Runner.
+func (Exec) Run(ctx context.Context, c Command) ([]byte, error) {
+	path, err := Exec{}.Look(c.Chroot, c.Name)
+	if err != nil {
+		return nil, fmt.Errorf("command %q: %w", c.Name, err)
+	}
+	var stdout bytes.Buffer
+	last := &tail{max: 2048}
+	cmd := exec.CommandContext(ctx, path, c.Args...)
+	cmd.Dir = "/"
+	cmd.Env = append([]string{"PATH=" + cleanPath, "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb"}, c.Env...)
+	cmd.Stdout = io.MultiWriter(writers(&stdout, last, c.Output)...)
+	cmd.Stderr = io.MultiWriter(writers(last, c.Output)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: c.Chroot}
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return stdout.Bytes(), fmt.Errorf("command %q: %w%s", c.String(), err, last)
+	}
+	return stdout.Bytes(), nil
+}
+
+// Look implements Runner.
+func (Exec) Look(chroot, name string) (string, error) {
+	if chroot == "" {
+		chroot = "/"
+	}
+	root, err := OpenRoot(chroot)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = root.Close() }()
+	for dir := range strings.SplitSeq(cleanPath, ":") {
+		st, err := root.Stat(dir + "/" + name)
+		if err == nil && st.IsRegular() && st.Perm()&0o111 != 0 {
+			return dir + "/" + name, nil
+		}
+	}
+	return "", fmt.Errorf("%w in %s", exec.ErrNotFound, cleanPath)
+}
+
+func writers(all ...io.Writer) []io.Writer {
+	var set []io.Writer
+	for _, w := range all {
+		if w != nil {
+			set = append(set, w)
+		}
+	}
+	return set
+}
+
+// tail keeps the last max bytes written to it.
+type tail struct {
+	max int
+	buf []byte
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.buf = append(t.buf, p...)
+	if over := len(t.buf) - t.max; over > 0 {
+		t.buf = t.buf[over:]
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	s := strings.TrimSpace(string(t.buf))
+	if s == "" {
+		return ""
+	}
+	return ": " + s
+}
+
+// IsNotFound reports whether err says that a program is not there.
+func IsNotFound(err error) bool { return errors.Is(err, exec.ErrNotFound) }
