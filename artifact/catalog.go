@@ -1,0 +1,136 @@
+package artifact
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// The catalog is JSON lines, one record per entry, compressed with zstd. Its
+// records stand in the order of the layers and of the entries within each, so
+// that a reader walks both side by side and keeps neither in memory.
+
+// maxRecord bounds one line of a catalog: the longest path and link, xattrs.
+const maxRecord = 4 << 20
+
+// CatalogWriter writes catalog records.
+type CatalogWriter struct {
+	zstd *zstd.Encoder
+	json *json.Encoder
+}
+
+// NewCatalogWriter starts a catalog in w. Close ends it; w stays open.
+func NewCatalogWriter(w io.Writer) (*CatalogWriter, error) {
+	z, err := NewZstdWriter(w)
+	if err != nil {
+		return nil, err
+	}
+	enc := json.NewEncoder(z)
+	enc.SetEscapeHTML(false)
+	return &CatalogWriter{zstd: z, json: enc}, nil
+}
+
+// Write adds one record.
+func (c *CatalogWriter) Write(e Entry) error {
+	if err := c.json.Encode(e); err != nil {
+		return fmt.Errorf("catalog: entry %q: %w", e.Path, err)
+	}
+	return nil
+}
+
+// Close writes what is buffered and ends the stream.
+func (c *CatalogWriter) Close() error { return c.zstd.Close() }
+
+// CatalogReader reads catalog records.
+type CatalogReader struct {
+	zstd  *zstd.Decoder
+	lines *bufio.Scanner
+	n     int
+	last  Entry
+}
+
+// NewCatalogReader reads a catalog from r. Close releases it; r stays open.
+func NewCatalogReader(r io.Reader) (*CatalogReader, error) {
+	z, err := NewZstdReader(r)
+	if err != nil {
+		return nil, err
+	}
+	lines := bufio.NewScanner(z)
+	lines.Buffer(make([]byte, 64<<10), maxRecord)
+	return &CatalogReader{zstd: z, lines: lines}, nil
+}
+
+// Next returns the next record, or io.EOF. A record that is no valid entry, or
+// out of order, is an error.
+func (c *CatalogReader) Next() (Entry, error) {
+	if !c.lines.Scan() {
+		if err := c.lines.Err(); err != nil {
+			return Entry{}, fmt.Errorf("catalog: record %d: %w", c.n+1, err)
+		}
+		return Entry{}, io.EOF
+	}
+	c.n++
+	var e Entry
+	err := json.Unmarshal(c.lines.Bytes(), &e)
+	if err == nil {
+		err = e.Validate()
+	}
+	if err == nil && (!e.Kind.HasEntries() || e.Kind.rank() < 0 || e.Part < 1 || before(e, c.last)) {
+		err = fmt.Errorf("entry %q of kind %q, part %d: out of order", e.Path, e.Kind, e.Part)
+	}
+	if err == nil && e.Type == TypeHardlink && e.Link >= e.Path {
+		err = fmt.Errorf("entry %q: hard link to the later %q", e.Path, e.Link)
+	}
+	if err != nil {
+		return Entry{}, fmt.Errorf("catalog: record %d: %w", c.n, err)
+	}
+	c.last = e
+	return e, nil
+}
+
+// before reports whether e may not follow last: kinds in manifest order, parts
+// in turn, paths strictly ascending within a kind, so that no path comes twice.
+func before(e, last Entry) bool {
+	if last.Kind == "" {
+		return false
+	}
+	a, b := e.Kind.rank(), last.Kind.rank()
+	return a < b || (a == b && (e.Part < last.Part || e.Path <= last.Path))
+}
+
+// Close releases the decoder.
+func (c *CatalogReader) Close() { c.zstd.Close() }
+
+// NewZstdWriter compresses to w. One worker and fixed parameters: same bytes
+// in, same bytes out, whatever the machine.
+func NewZstdWriter(w io.Writer) (*zstd.Encoder, error) {
+	return zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+}
+
+// maxWindow bounds the memory a hostile stream can ask of the decoder.
+const maxWindow = 32 << 20
+
+// NewZstdReader decompresses r with bounded memory.
+func NewZstdReader(r io.Reader) (*zstd.Decoder, error) {
+	return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+}
+
+// SameEntry reports how two records of one entry differ, nil if they do not.
+// Digests are not compared: only one side may know them.
+func SameEntry(a, b Entry) error {
+	a.Digest, b.Digest = "", ""
+	a.Kind, b.Kind, a.Part, b.Part = "", "", 0, 0
+	ja, erra := json.Marshal(a)
+	jb, errb := json.Marshal(b)
+	if err := errors.Join(erra, errb); err != nil {
+		return err
+	}
+	if string(ja) != string(jb) {
+		return fmt.Errorf("entry %q: catalog says %s, layer says %s", a.Path, ja, jb)
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package artifact
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/zeebo/blake3"
+	"oras.land/oras-go/v2/content"
+)
+
+// LayerReader reads the entries of one tar layer.
+type LayerReader struct {
+	desc ocispec.Descriptor
+	kind Kind
+	part int
+	blob io.ReadCloser
+	zstd *zstd.Decoder
+	tar  *tar.Reader
+}
+
+// OpenLayer opens layer desc. The fetcher must check what it hands out: at the
+// end of a blob whose size or digest is not desc's its reader returns an
+// error, as layout's does. Nothing read before Finish returned nil is verified.
+func OpenLayer(ctx context.Context, f content.Fetcher, desc ocispec.Descriptor) (*LayerReader, error) {
+	kind, part, _, err := layerPart(desc)
+	if err != nil {
+		return nil, err
+	}
+	l := &LayerReader{desc: desc, kind: kind, part: part}
+	if l.blob, err = f.Fetch(ctx, desc); err != nil {
+		return nil, err
+	}
+	switch desc.MediaType {
+	case TypeTar:
+		l.tar = tar.NewReader(l.blob)
+	case TypeTarZstd:
+		if l.zstd, err = NewZstdReader(l.blob); err != nil {
+			return nil, errors.Join(err, l.blob.Close())
+		}
+		l.tar = tar.NewReader(l.zstd)
+	default:
+		return nil, errors.Join(fmt.Errorf("media type %q: cannot be read by this version", desc.MediaType), l.blob.Close())
+	}
+	return l, nil
+}
+
+// Next returns the next entry with kind and part but no digest, and its
+// content (empty for what is not a file), valid until the next call; io.EOF at
+// the end of the stream.
+func (l *LayerReader) Next() (Entry, io.Reader, error) {
+	h, err := l.tar.Next()
+	if err != nil {
+		return Entry{}, nil, err
+	}
+	e, err := EntryFromHeader(h)
+	if err != nil {
+		return Entry{}, nil, err
+	}
+	e.Kind, e.Part = l.kind, l.part
+	return e, l.tar, nil
+}
+
+// Finish reads the blob to its end. It returns nil only if the stream was well
+// formed and the fetcher found size and digest right. It may be called after
+// an error of Next, to learn whether the blob itself is damaged.
+func (l *LayerReader) Finish() error {
+	var structure error
+	if l.zstd != nil {
+		_, structure = io.Copy(io.Discard, l.zstd)
+	}
+	if _, err := io.Copy(io.Discard, l.blob); err != nil {
+		return err // the digest tells more than the decoder's complaint
+	}
+	return structure
+}
+
+// Close releases the layer.
+func (l *LayerReader) Close() error {
+	if l.zstd != nil {
+		l.zstd.Close()
+	}
+	return l.blob.Close()
+}
+
+// NewDigester returns what computes Entry.Digest: write the content, then
+// Sum. BLAKE3 because it runs beside the SHA-256 of the blob, which is what
+// integrity rests on, and must not cost a second pass of that.
+func NewDigester() *Digester { return &Digester{h: blake3.New()} }
+
+// Digester computes the digest of a file's content.
+type Digester struct{ h *blake3.Hasher }
+
+// Write adds content. It never returns an error.
+func (d *Digester) Write(p []byte) (int, error) { return d.h.Write(p) }
+
+// Sum returns the digest of all that was written, "blake3:HEX".
+func (d *Digester) Sum() string { return fmt.Sprintf("blake3:%x", d.h.Sum(nil)) }

@@ -1,0 +1,59 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/host"
+)
+
+// ErrSocket is returned by Stat for a socket: it means nothing without the
+// process behind it, and no layer holds one.
+var ErrSocket = errors.New("socket")
+
+// Names gives the names of user and group ids, "" for an id without one.
+type Names interface {
+	User(uid int) string
+	Group(gid int) string
+}
+
+// Stat returns name in d as an entry with path p, without its digest, and what
+// the filesystem said of it. A hard link looks like the file it is: who walks
+// the tree knows which names came before.
+func Stat(d *host.Dir, name, p string, names Names) (artifact.Entry, host.Stat, error) {
+	st, err := d.Lstat(name)
+	if err != nil {
+		return artifact.Entry{}, st, err
+	}
+	e := artifact.Entry{
+		Path: p, Mode: st.Perm(), UID: int(st.Uid), GID: int(st.Gid),
+		User: names.User(int(st.Uid)), Group: names.Group(int(st.Gid)),
+		MTime: artifact.Time{Sec: st.Mtim.Sec, Nsec: st.Mtim.Nsec},
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		e.Type, e.Size = artifact.TypeFile, st.Size
+	case unix.S_IFDIR:
+		e.Type = artifact.TypeDir
+	case unix.S_IFLNK:
+		e.Type = artifact.TypeSymlink
+		if e.Link, err = d.Readlink(name); err != nil {
+			return artifact.Entry{}, st, err
+		}
+	case unix.S_IFIFO:
+		e.Type = artifact.TypeFIFO
+	case unix.S_IFCHR:
+		e.Type, e.Major, e.Minor = artifact.TypeChar, unix.Major(st.Rdev), unix.Minor(st.Rdev)
+	case unix.S_IFBLK:
+		e.Type, e.Major, e.Minor = artifact.TypeBlock, unix.Major(st.Rdev), unix.Minor(st.Rdev)
+	case unix.S_IFSOCK:
+		return artifact.Entry{}, st, ErrSocket
+	default:
+		return artifact.Entry{}, st, fmt.Errorf("file type %o", st.Mode&unix.S_IFMT)
+	}
+	e.Xattrs, err = d.Xattrs(name)
+	return e, st, err
+}

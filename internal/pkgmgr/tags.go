@@ -1,0 +1,86 @@
+package pkgmgr
+
+// Tags of the main header, from "RPM tags" of the rpm manual
+// (https://rpm-software-management.github.io/rpm/manual/tags.html).
+const (
+	tagName          = 1000
+	tagVersion       = 1001
+	tagRelease       = 1002
+	tagEpoch         = 1003
+	tagSummary       = 1004
+	tagDescription   = 1005
+	tagBuildTime     = 1006
+	tagBuildHost     = 1007
+	tagSize          = 1009
+	tagVendor        = 1011
+	tagLicense       = 1014
+	tagPackager      = 1015
+	tagGroup         = 1016
+	tagURL           = 1020
+	tagArch          = 1022
+	tagOldFileNames  = 1027 // of rpm 3: whole paths
+	tagFileModes     = 1030
+	tagFileFlags     = 1037
+	tagSourceRPM     = 1044
+	tagArchiveSize   = 1046
+	tagChangeTime    = 1080
+	tagChangeName    = 1081
+	tagChangeText    = 1082
+	tagSourcePackage = 1106
+	tagDirIndexes    = 1116
+	tagBaseNames     = 1117
+	tagDirNames      = 1118
+	tagLongSize      = 5009
+	tagPayloadDigest = 5092
+	tagPayloadAlgo   = 5093
+)
+
+// Tags of the signature header ("RPM V4 Package Format", "Signature").
+const (
+	sigSHA1            = 269
+	sigLongSize        = 270
+	sigLongArchiveSize = 271
+	sigSHA256          = 273
+	sigSize            = 1000
+	sigMD5             = 1004
+	sigArchiveSize     = 1007
+)
+
+// relationTags names the three parallel tags of a kind of dependency.
+type relationTags struct {
+	name, flags, version uint32
+}
+
+var (
+	tagsProvides    = relationTags{1047, 1112, 1113}
+	tagsRequires    = relationTags{1049, 1048, 1050}
+	tagsConflicts   = relationTags{1054, 1053, 1055}
+	tagsObsoletes   = relationTags{1090, 1114, 1115}
+	tagsRecommends  = relationTags{5046, 5048, 5047}
+	tagsSuggests    = relationTags{5049, 5051, 5050}
+	tagsSupplements = relationTags{5052, 5054, 5053}
+	tagsEnhances    = relationTags{5055, 5057, 5056}
+)
+
+// Bits of a dependency's flags ("Dependencies" of the rpm manual, rpmds.h).
+const (
+	senseLess       = 1 << 1
+	senseGreater    = 1 << 2
+	senseEqual      = 1 << 3
+	sensePosttrans  = 1 << 5
+	sensePrereq     = 1 << 6
+	sensePretrans   = 1 << 7
+	senseScriptPre  = 1 << 9
+	senseScriptPost = 1 << 10
+
+	senseCompare = senseLess | senseGreater | senseEqual
+	// sensePre marks what must be there before the package's scripts run:
+	// the same bits as createrepo_c's pre="1".
+	sensePre = sensePrereq | senseScriptPre | senseScriptPost | sensePretrans | sensePosttrans
+)
+
+const (
+	fileGhost = 1 << 6 // RPMFILE_GHOST of the file flags
+	modeType  = 0o170000
+	modeDir   = 0o040000
+)
