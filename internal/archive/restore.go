@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -22,43 +23,44 @@ type Owner struct {
 	AsIs bool
 }
 
-// Create makes e, which is no hard link, as name in d with content r and all
-// its attributes, owned by o. The name must not exist. A file is checked
-// against e's size and digest before its attributes are set; it is not synced.
-// lost names the extended attributes that the filesystem did not take.
-func Create(d *host.Dir, name string, e artifact.Entry, o Owner, r io.Reader) (lost []string, err error) {
+// Create makes e, which is no hard link, as name in d with content r, without
+// its attributes: mode 0600 (0700 for a directory), owned by whoever runs this.
+// The name must not exist. A file is checked against e's size and digest; it
+// is not synced.
+func Create(d *host.Dir, name string, e artifact.Entry, r io.Reader) error {
 	switch e.Type {
 	case artifact.TypeFile:
-		err = createFile(d, name, e, r)
+		return createFile(d, name, e, r)
 	case artifact.TypeDir:
-		err = d.Mkdir(name, 0o700)
+		return d.Mkdir(name, 0o700)
 	case artifact.TypeSymlink:
-		err = d.Symlink(e.Link, name)
+		return d.Symlink(e.Link, name)
 	case artifact.TypeFIFO:
-		err = d.Mknod(name, unix.S_IFIFO, 0, 0)
+		return d.Mknod(name, unix.S_IFIFO, 0, 0)
 	case artifact.TypeChar:
-		err = d.Mknod(name, unix.S_IFCHR, e.Major, e.Minor)
+		return d.Mknod(name, unix.S_IFCHR, e.Major, e.Minor)
 	case artifact.TypeBlock:
-		err = d.Mknod(name, unix.S_IFBLK, e.Major, e.Minor)
+		return d.Mknod(name, unix.S_IFBLK, e.Major, e.Minor)
 	case artifact.TypeHardlink:
-		err = fmt.Errorf("entry %q: a hard link has no content of its own", e.Path)
+		return fmt.Errorf("entry %q: a hard link has no content of its own", e.Path)
 	default:
-		err = fmt.Errorf("entry %q: type %q", e.Path, e.Type)
+		return fmt.Errorf("entry %q: type %q", e.Path, e.Type)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return SetAttributes(d, name, e, o)
 }
 
 // SetAttributes sets owner, extended attributes, mode and time of name to those
 // of e. The order matters: chown clears setuid and file capabilities, and
-// every other call changes the time.
+// every other call changes the time. Extended attributes that e does not have
+// are removed, but for labels, which are the host's own. lost names those the
+// filesystem did not take.
 func SetAttributes(d *host.Dir, name string, e artifact.Entry, o Owner) (lost []string, err error) {
 	if !o.AsIs {
 		if err := d.Chown(name, o.UID, o.GID); err != nil {
 			return nil, err
 		}
+	}
+	if err := dropXattrs(d, name, e); err != nil {
+		return nil, err
 	}
 	for _, attr := range slices.Sorted(maps.Keys(e.Xattrs)) {
 		err := d.SetXattr(name, attr, e.Xattrs[attr])
@@ -75,6 +77,24 @@ func SetAttributes(d *host.Dir, name string, e artifact.Entry, o Owner) (lost []
 		}
 	}
 	return lost, d.SetMTime(name, e.MTime)
+}
+
+// dropXattrs removes what name has and e has not: an ACL a directory passed on,
+// say. Security attributes stay: they are labels of the host's policy.
+func dropXattrs(d *host.Dir, name string, e artifact.Entry) error {
+	have, err := d.Xattrs(name)
+	if err != nil {
+		return err
+	}
+	for attr := range have {
+		if _, ok := e.Xattrs[attr]; ok || strings.HasPrefix(attr, "security.") {
+			continue
+		}
+		if err := d.RemoveXattr(name, attr); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func createFile(d *host.Dir, name string, e artifact.Entry, r io.Reader) (err error) {

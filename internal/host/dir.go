@@ -284,3 +284,32 @@ func (d *Dir) Sync() error {
 	}
 	return d.fail("fsync", "", err)
 }
+
+// SyncFS makes everything on the directory's filesystem durable: one call for
+// many files.
+func (d *Dir) SyncFS() error { return d.fail("syncfs", "", unix.Syncfs(d.fd)) }
+
+// Space returns the free and the total bytes of the directory's filesystem,
+// free as a user without privileges sees it.
+func (d *Dir) Space() (free, total int64, err error) {
+	var s unix.Statfs_t
+	if err := unix.Fstatfs(d.fd, &s); err != nil {
+		return 0, 0, d.fail("statfs", "", err)
+	}
+	return int64(s.Bavail) * s.Bsize, int64(s.Blocks) * s.Bsize, nil
+}
+
+// Lock takes an exclusive lock on file name, which is made if it is not there,
+// and holds it until the returned function is called. A file that is locked is
+// an error that wraps unix.EWOULDBLOCK.
+func (d *Dir) Lock(name string) (release func() error, err error) {
+	fd, err := unix.Openat(d.fd, name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, d.fail("open", name, err)
+	}
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = unix.Close(fd)
+		return nil, d.fail("lock", name, err)
+	}
+	return func() error { return unix.Close(fd) }, nil
+}

@@ -74,8 +74,9 @@ const (
 	senseScriptPost = 1 << 10
 
 	senseCompare = senseLess | senseGreater | senseEqual
-	// sensePre marks what must be there before the package's scripts run:
-	// the same bits as createrepo_c's pre="1".
+	// sensePre marks what must be there before the package's scripts run: the
+	// bits of pre="1" in createrepo_c's src/parsehdr.c. Old versions of it do
+	// not count the two of transactions.
 	sensePre = sensePrereq | senseScriptPre | senseScriptPost | sensePretrans | sensePosttrans
 )
 

@@ -1,0 +1,84 @@
+# xcrate: `make` builds, `make help` lists the targets.
+
+# What the binary says of itself. A tarball without git is "unknown" unless VERSION is given.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# Tools are pinned here and installed below bin/tools, not by tool lines in go.mod: the linter alone would add some
+# two hundred modules to go.sum and to every download of a program that has a handful. `go install` checks them
+# against the public checksum database all the same.
+GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+CRANE         = github.com/google/go-containerregistry/cmd/crane@v0.22.1
+ORAS          = oras.land/oras/cmd/oras@v1.3.6
+
+# The program is static and says nothing of the place it was built in. The version is given by -X, so the stamp of the
+# version control system would only make a build from a copy differ.
+STATIC    = CGO_ENABLED=0 GOFLAGS='-trimpath -buildvcs=false'
+LDFLAGS   = -s -w -buildid= -X main.version=$(VERSION)
+
+# testdata is no part of ./... for the go command; its one package is checked all the same.
+PACKAGES  = ./... $(patsubst %,./testdata,$(wildcard testdata/*.go))
+TOOLS     = $(CURDIR)/bin/tools
+FUZZTIME ?= 10s
+
+.PHONY: build test vet lint fmt demo sample bench fuzz cover repro tools clean help
+
+build: ## build bin/xcrate, static
+	$(STATIC) go build -ldflags '$(LDFLAGS)' -o bin/xcrate ./cmd/xcrate
+
+# The race detector needs cgo and a C compiler; nothing else here does. -timeout is for the tests that make a whole
+# root with a real package manager on a slow machine.
+test: tools ## run every test with the race detector; as root it installs what the tests need
+	@bash .ci/deps >&2
+	PATH="$(TOOLS):$$PATH" CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m $(TESTFLAGS) $(PACKAGES)
+
+vet:
+	$(STATIC) go vet $(PACKAGES)
+
+lint: $(TOOLS)/$(notdir $(GOLANGCI_LINT)) ## run the pinned linter
+	$(STATIC) $(TOOLS)/golangci-lint run $(PACKAGES)
+
+fmt: $(TOOLS)/$(notdir $(GOLANGCI_LINT)) ## format the source as the linter wants it
+	$(TOOLS)/golangci-lint fmt
+
+demo: build ## export a sample management node, verify it, import it elsewhere, compare the two
+	XCRATE=$(CURDIR)/bin/xcrate bash testdata/demo.sh
+
+sample: ## make a sample management node in the directory ROOT
+	@test -n "$(ROOT)" || { echo 'usage: make sample ROOT=dir' >&2; exit 2; }
+	go run ./internal/hosttest/mksample "$(ROOT)"
+
+bench: ## run all benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## fuzz every target for FUZZTIME (10s)
+	bash .ci/fuzz $(FUZZTIME)
+
+cover: ## write bin/cover.html and print the coverage
+	@mkdir -p bin
+	go test -coverpkg=./... -coverprofile=bin/cover.out ./...
+	go tool cover -html=bin/cover.out -o bin/cover.html
+	go tool cover -func=bin/cover.out | tail -n 1
+
+repro: ## build twice in two directories and compare the bytes
+	bash .ci/repro '$(VERSION)'
+
+# Readers of OCI layouts that are not ours. Tests find them on PATH and skip without them, except on CI.
+tools: $(TOOLS)/$(notdir $(CRANE)) $(TOOLS)/$(notdir $(ORAS))
+
+# One stamp a version, so that a new pin installs anew. Without a network the tests go on with skips.
+$(TOOLS)/$(notdir $(CRANE)): Makefile
+	@mkdir -p $(TOOLS)
+	@CGO_ENABLED=0 GOFLAGS= GOBIN=$(TOOLS) go install $(CRANE) && touch $@ || test "$$CI" != true
+$(TOOLS)/$(notdir $(ORAS)): Makefile
+	@mkdir -p $(TOOLS)
+	@CGO_ENABLED=0 GOFLAGS= GOBIN=$(TOOLS) go install $(ORAS) && touch $@ || test "$$CI" != true
+$(TOOLS)/$(notdir $(GOLANGCI_LINT)): Makefile
+	@mkdir -p $(TOOLS)
+	CGO_ENABLED=0 GOFLAGS= GOBIN=$(TOOLS) go install $(GOLANGCI_LINT)
+	@touch $@
+
+clean: ## remove what was built
+	rm -rf bin demo
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-8s %s\n' "$$name" "$$text"; done

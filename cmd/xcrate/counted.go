@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/content"
+
+	"github.com/xcrate/xcrate/internal/progress"
+)
+
+// counted tells a progress sink of every byte fetched.
+type counted struct {
+	content.Fetcher
+	to progress.Sink
+}
+
+// Fetch implements content.Fetcher.
+func (c counted) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
+	r, err := c.Fetcher.Fetch(ctx, desc)
+	if err != nil {
+		return nil, err
+	}
+	return countedReader{r, c.to}, nil
+}
+
+type countedReader struct {
+	io.ReadCloser
+	to progress.Sink
+}
+
+func (r countedReader) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	r.to.Add(int64(n))
+	return n, err
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/host"
+	"github.com/xcrate/xcrate/internal/service"
+	"github.com/xcrate/xcrate/internal/stack"
+	"github.com/xcrate/xcrate/layers"
+	"github.com/xcrate/xcrate/layout"
+)
+
+type exportOptions struct {
+	root     string
+	packages []string
+	tag      string
+	json     bool
+}
+
+func newExport(a *app) *cobra.Command {
+	var o exportOptions
+	cmd := &cobra.Command{
+		Use:   "export DEST",
+		Short: "Take a snapshot of this management node",
+		Long: `Take a snapshot of a management node and write it to DEST, a directory that is
+or becomes an OCI image layout: a USB stick, a disk, a share. Several snapshots
+live in one layout under their tags and share what they have in common.
+
+Distro media and diskless images are left out; the snapshot lists them with the
+command that brings each one back.`,
+		Example: `  xcrate export /media/usb
+  xcrate export /media/usb --tag before-upgrade
+  xcrate export /backup/mn --packages /root/xcat-core --packages /root/xcat-dep
+  xcrate export /backup/mn --root /mnt/old-disk`,
+		Args: args("DEST"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runExport(cmd.Context(), a, args[0], o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.root, "root", "/", "take the management node in this `DIR`, a mounted disk")
+	f.StringArrayVar(&o.packages, "packages", nil, "search this `DIR` for rpms, any depth (repeatable);\nwithout it: where go-xcat and otherpkgs keep them; none: no packages")
+	f.StringVar(&o.tag, "tag", "", "`NAME` of the snapshot (default: host name and UTC time)")
+	f.BoolVar(&o.json, "json", false, "print the result as JSON")
+	return cmd
+}
+
+var tagPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+
+func runExport(ctx context.Context, a *app, dest string, o exportOptions) (err error) {
+	if o.tag != "" && !tagPattern.MatchString(o.tag) {
+		return usage(fmt.Errorf("tag %q: letters, digits, dot, dash and underscore, at most 128", o.tag), "choose another name: --tag NAME")
+	}
+	root, err := openRoot(o.root)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	if root.IsLive() && os.Geteuid() != 0 {
+		return hint(errors.New("not root: keys and database of this machine can be read by root only"), "run it with sudo, or give another root: --root DIR")
+	}
+	if err := stack.XCAT().CheckMarkers(root.Exists); err != nil {
+		return hint(fmt.Errorf("root %s: %w", root.Dir(), err), "run it on the management node, or give its disk: --root DIR")
+	}
+	w, err := layout.Create(dest, layout.Options{})
+	if err != nil {
+		return err
+	}
+	s, err := a.export(ctx, w, root, dest, o)
+	if err != nil {
+		return errors.Join(err, w.Abort())
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return a.exported(s, o)
+}
+
+// exported is what an export wrote.
+type exported struct {
+	Place    string          `json:"place"`
+	Tags     []string        `json:"tags"`
+	Digest   string          `json:"digest"`
+	Snapshot artifact.Config `json:"config"`
+	layers   int
+}
+
+func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, dest string, o exportOptions) (*exported, error) {
+	temp, err := os.MkdirTemp("", "xcrate-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(temp) }()
+	inode, err := inodeOf(dest)
+	if err != nil {
+		return nil, err
+	}
+	p := a.progress()
+	defer p.Done()
+	none := slices.Equal(o.packages, []string{"none"})
+	if none {
+		o.packages = nil
+	}
+	config, parts, err := layers.Capture(ctx, w, layers.Options{
+		Root: root, Stack: stack.XCAT(), Packages: o.packages, NoPackages: none,
+		Skip: map[host.Inode]bool{inode: true}, TempDir: temp,
+		Tool: "xcrate " + version, Now: a.now(), Progress: p,
+		Services: func(ctx context.Context, root *host.Root, roles []stack.Service) ([]artifact.Service, error) {
+			var units [][]string
+			for _, r := range roles {
+				units = append(units, r.Units)
+			}
+			return service.States(ctx, root, a.runner, units)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	desc, err := artifact.Pack(ctx, w, config, parts)
+	if err != nil {
+		return nil, err
+	}
+	tags := []string{o.tag, "latest"}
+	if o.tag == "" {
+		tags[0] = config.Host.Name + "-" + config.Created.UTC().Format("20060102T150405Z")
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := w.Commit(ctx, desc, tags...); err != nil {
+		return nil, err
+	}
+	return &exported{Place: dest, Tags: tags, Digest: desc.Digest.String(), Snapshot: config, layers: len(parts)}, nil
+}
+
+func inodeOf(dir string) (host.Inode, error) {
+	var st host.Stat
+	if err := unix.Stat(dir, &st.Stat_t); err != nil {
+		return host.Inode{}, &os.PathError{Op: "stat", Path: dir, Err: err}
+	}
+	return st.Inode(), nil
+}
+
+func openRoot(dir string) (*host.Root, error) {
+	root, err := host.OpenRoot(dir)
+	if err != nil {
+		return nil, hint(err, "give the directory where the machine's / lies: --root DIR")
+	}
+	return root, nil
+}
+
+func (a *app) exported(s *exported, o exportOptions) error {
+	if o.json {
+		if err := a.printJSON(s); err != nil {
+			return err
+		}
+	} else if err := a.print(func(p *printer) { p.exported(s) }); err != nil {
+		return err
+	}
+	if len(s.Snapshot.Warnings) > 0 || len(s.Snapshot.Changed) > 0 {
+		return exit(exitWarnings)
+	}
+	return nil
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/stack"
+	"github.com/xcrate/xcrate/restore"
+)
+
+type importOptions struct {
+	root       string
+	dryRun     bool
+	yes        bool
+	only, skip []string
+	allow      []string
+	json       bool
+	showFiles  bool
+}
+
+func newImport(a *app) *cobra.Command {
+	var o importOptions
+	cmd := &cobra.Command{
+		Use:   "import SRC",
+		Short: "Put a snapshot back on this machine",
+		Long: `Compare a snapshot with this machine, show what would change, ask, and do it.
+Nothing changes before the last byte that is needed has been verified; what is
+replaced is kept, and after an error everything is put back. A second import of
+the same snapshot changes nothing.`,
+		Example: `  xcrate import /media/usb                  # plan, question, restore
+  xcrate import /media/usb --dry-run        # only the plan
+  xcrate import /media/usb --root /mnt/new  # onto a mounted disk
+  xcrate import /media/usb --only database --yes`,
+		Args: args("SRC"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runImport(cmd.Context(), a, args[0], o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.root, "root", "/", "restore into this `DIR`, a mounted disk")
+	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and stop")
+	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
+	f.StringSliceVar(&o.only, "only", nil, "restore only these `KIND`s: packages, secrets, config,\nopt, install, tftpboot, database")
+	f.StringSliceVar(&o.skip, "skip", nil, "leave these `KIND`s alone")
+	f.StringSliceVar(&o.allow, "allow", nil, "go on despite the check with this `CODE`, as the plan names it")
+	f.BoolVar(&o.showFiles, "show-files", false, "list every file in the plan")
+	f.BoolVar(&o.json, "json", false, "print plan and result as JSON")
+	return cmd
+}
+
+func runImport(ctx context.Context, a *app, text string, o importOptions) (err error) {
+	ro, err := o.restoreOptions(a)
+	if err != nil {
+		return err
+	}
+	s, err := openSnapshot(ctx, text)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if ro.Root, err = openRoot(o.root); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ro.Root.Close()) }()
+	if ro.TempDir, err = os.MkdirTemp("", "xcrate-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(ro.TempDir)) }()
+	p := a.progress()
+	ro.Progress = p
+	if o.dryRun {
+		plan, err := restore.NewPlan(ctx, s, s.Snapshot, ro)
+		p.Done()
+		if err != nil {
+			return err
+		}
+		return a.dryRun(plan, o)
+	}
+	var seen *restore.Plan
+	result, err := restore.Apply(ctx, s, s.Snapshot, ro, a.err, func(plan *restore.Plan) (bool, error) {
+		p.Done()
+		seen = plan
+		return a.confirm(plan, o)
+	})
+	p.Done()
+	if err != nil && result == nil {
+		return err
+	}
+	return errors.Join(err, a.imported(seen, result, o))
+}
+
+func (o importOptions) restoreOptions(a *app) (restore.Options, error) {
+	ro := restore.Options{Runner: a.runner, Stack: stack.XCAT(), Now: a.now(), Allow: map[string]bool{}}
+	for flag, list := range map[*[]artifact.Kind][]string{&ro.Only: o.only, &ro.Skip: o.skip} {
+		for _, name := range list {
+			k, err := artifact.ParseKind(name)
+			if err != nil || !k.HasEntries() {
+				return ro, usage(fmt.Errorf("kind %q", name), "the kinds are packages, secrets, config, opt, install, tftpboot, database")
+			}
+			*flag = append(*flag, k)
+		}
+	}
+	for _, code := range o.allow {
+		if !slices.Contains(restore.Codes(), code) {
+			return ro, usage(fmt.Errorf("check %q", code), "the checks that can be allowed: "+strings.Join(restore.Codes(), ", "))
+		}
+		ro.Allow[code] = true
+	}
+	return ro, nil
+}
+
+func (a *app) dryRun(plan *restore.Plan, o importOptions) error {
+	var err error
+	if o.json {
+		err = a.printJSON(plan)
+	} else {
+		err = a.print(func(p *printer) { p.plan(plan, o.showFiles) })
+	}
+	if err == nil && len(plan.Blocked()) > 0 {
+		return exit(exitRefused)
+	}
+	return err
+}
+
+// confirm shows the plan and asks. With --json the plan comes with the result.
+func (a *app) confirm(plan *restore.Plan, o importOptions) (bool, error) {
+	if !o.json {
+		if err := a.print(func(p *printer) { p.plan(plan, o.showFiles) }); err != nil {
+			return false, err
+		}
+	}
+	blocked := plan.Blocked()
+	if len(blocked) > 0 {
+		codes := make([]string, 0, len(blocked))
+		for _, f := range blocked {
+			codes = append(codes, f.Code)
+		}
+		return false, hint(fmt.Errorf("%w: %s", restore.ErrBlocked, strings.Join(codes, ", ")),
+			"mend what the plan says; to go on all the same: --allow %s", strings.Join(codes, ","))
+	}
+	if plan.Empty() || o.yes {
+		return true, nil
+	}
+	if !terminal(a.in) {
+		return false, usage(errors.New("import: nobody to ask: not a terminal"), "to go on without a question: --yes; to see the plan only: --dry-run")
+	}
+	return a.ask("Go on?")
+}
+
+func (a *app) ask(question string) (bool, error) {
+	if _, err := fmt.Fprintf(a.out, "\n%s [y/N] ", question); err != nil {
+		return false, err
+	}
+	line, err := bufio.NewReader(a.in).ReadString('\n')
+	if err != nil && line == "" {
+		return false, nil
+	}
+	answer := strings.ToLower(strings.TrimSpace(line))
+	if answer == "y" || answer == "yes" {
+		return true, nil
+	}
+	_, err = fmt.Fprintln(a.out, "Nothing was changed.")
+	return false, err
+}
+
+// imported reports what was done. No result: there was nothing to do, or the
+// answer was no.
+func (a *app) imported(plan *restore.Plan, result *restore.Result, o importOptions) error {
+	var err error
+	switch {
+	case o.json:
+		err = a.printJSON(struct {
+			Plan   *restore.Plan   `json:"plan"`
+			Result *restore.Result `json:"result"`
+		}{plan, result})
+	case result != nil:
+		err = a.print(func(p *printer) { p.imported(result) })
+	}
+	if err == nil && result != nil && (len(result.Lost) > 0 || warned(plan)) {
+		return exit(exitWarnings)
+	}
+	return err
+}
+
+func warned(plan *restore.Plan) bool { return len(plan.Findings) > 0 }

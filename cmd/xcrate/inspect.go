@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+)
+
+func newInspect(a *app) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "inspect SRC",
+		Short: "Show what a snapshot holds and what was left out",
+		Example: `  xcrate inspect /media/usb
+  xcrate inspect /media/usb:before-upgrade --json | jq .config.packages`,
+		Args: args("SRC"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runInspect(cmd.Context(), a, args[0], asJSON)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print manifest and config as JSON")
+	return cmd
+}
+
+func runInspect(ctx context.Context, a *app, text string, asJSON bool) (err error) {
+	s, err := openSnapshot(ctx, text)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if asJSON {
+		return a.printJSON(inspected(s))
+	}
+	return a.print(func(p *printer) { p.inspected(s) })
+}

@@ -1,0 +1,109 @@
+// Command xcrate takes a snapshot of a cluster's management node as an OCI
+// artifact, and puts it back on another machine.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/xcrate/xcrate/internal/host"
+	"github.com/xcrate/xcrate/internal/progress"
+)
+
+// version is set by the linker; see the Makefile.
+var version = "development"
+
+func main() {
+	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the whole program: it returns the exit code.
+func run(args []string, in io.Reader, out, errw io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	// Everything made here may hold secrets, and some of it is made by
+	// libraries that rely on the umask.
+	syscall.Umask(0o077)
+	a := &app{in: in, out: out, err: errw, now: time.Now, runner: host.Exec{}}
+	cmd := newRoot(a)
+	cmd.SetArgs(verbFromName(args))
+	return a.report(cmd.ExecuteContext(ctx))
+}
+
+// verbFromName lets the program be called under the names of the old design:
+// xcatexport and xcatimport.
+func verbFromName(args []string) []string {
+	switch filepath.Base(args[0]) {
+	case "xcatexport":
+		return append([]string{"export"}, args[1:]...)
+	case "xcatimport":
+		return append([]string{"import"}, args[1:]...)
+	}
+	return args[1:]
+}
+
+// app is what the verbs share: the terminal, the clock and the door to the
+// machine's programs.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	now      func() time.Time
+	runner   host.Runner
+	quiet    bool
+}
+
+// terminal reports whether stream is one a person sits at.
+func terminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// progress returns where a verb reports how far it is.
+func (a *app) progress() progress.Sink {
+	if a.quiet {
+		return progress.None()
+	}
+	if terminal(a.err) {
+		return progress.Bar(a.err)
+	}
+	return progress.Lines(a.err, a.now)
+}
+
+func newRoot(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "xcrate",
+		Short: "Move a cluster's management node safely",
+		Long: `Take a snapshot of an xCAT management node - packages, database, keys and
+configuration, everything but the base distro - as one OCI artifact, and put it
+back on another machine.`,
+		Example: `  xcrate export /media/usb           # on the old machine
+  xcrate import /media/usb           # on the new one: plan, question, restore
+
+  xcrate verify /media/usb           # does the stick hold what was written?
+  xcrate inspect /media/usb          # what is in it, what was left out`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       version,
+	}
+	cmd.SetIn(a.in)
+	cmd.SetOut(a.out)
+	cmd.SetErr(a.err)
+	cmd.SetVersionTemplate("xcrate {{.Version}}\n")
+	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usage(err, "see: "+c.CommandPath()+" --help")
+	})
+	cmd.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "show no progress")
+	cmd.CompletionOptions.HiddenDefaultCmd = true
+	cmd.AddCommand(newExport(a), newImport(a), newVerify(a), newInspect(a), newList(a))
+	cmd.SetUsageTemplate(usageTemplate)
+	cmd.SetHelpTemplate(helpTemplate)
+	return cmd
+}

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/xcrate/xcrate/artifact"
+)
+
+// printer gathers what a verb says to people; it is written in one go.
+type printer struct{ buf bytes.Buffer }
+
+// print lets fn fill a printer and writes it to standard output. Names from a
+// snapshot are escaped: they must not act on the terminal.
+func (a *app) print(fn func(*printer)) error {
+	var p printer
+	fn(&p)
+	_, err := fmt.Fprint(a.out, escape(p.buf.String()))
+	return err
+}
+
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+func (p *printer) line(format string, args ...any) {
+	fmt.Fprintf(&p.buf, format, args...)
+	p.buf.WriteByte('\n')
+}
+
+// table prints rows in columns; right says which columns hold numbers.
+func (p *printer) table(rows [][]string) {
+	w := tabwriter.NewWriter(&p.buf, 0, 8, 2, ' ', 0)
+	for _, row := range rows {
+		_, _ = fmt.Fprintf(w, "  %s\n", strings.Join(row, "\t"))
+	}
+	_ = w.Flush()
+}
+
+func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
+
+func count(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return humanize.Comma(n) + " " + many
+}
+
+// kinds prints one line per kind of the snapshot.
+func (p *printer) kinds(c artifact.Config) {
+	rows := [][]string{{"KIND", "ENTRIES", "SIZE", "STORED"}}
+	for _, k := range c.Kinds {
+		rows = append(rows, []string{string(k.Kind), humanize.Comma(k.Entries), size(k.Bytes), size(k.Stored)})
+	}
+	p.table(rows)
+}
+
+// leftOut prints what is not in a snapshot: with the way back first.
+func (p *printer) leftOut(all []artifact.LeftOut) {
+	var back, rest []artifact.LeftOut
+	for _, l := range all {
+		if l.Restore != "" {
+			back = append(back, l)
+		} else {
+			rest = append(rest, l)
+		}
+	}
+	if len(back) > 0 {
+		p.line("\nleft out, and what brings it back:")
+		for _, l := range back {
+			p.line("  %s", describeLeftOut(l))
+			p.line("      %s", l.Restore)
+		}
+	}
+	if len(rest) > 0 {
+		p.line("\nleft out, nothing to do:")
+		for _, l := range rest {
+			p.line("  %s", describeLeftOut(l))
+		}
+	}
+}
+
+func describeLeftOut(l artifact.LeftOut) string {
+	s := l.Path
+	if l.What != "" {
+		s += ": " + l.What
+	}
+	if l.Size > 0 {
+		s += ", " + size(l.Size)
+	}
+	if l.Restore == "" && l.Reason != "" {
+		s += " (" + l.Reason + ")"
+	}
+	return s
+}
+
+func (p *printer) warnings(c artifact.Config) {
+	if len(c.Warnings) > 0 {
+		p.line("\nwarnings:")
+		for _, w := range c.Warnings {
+			p.line("  %s", w)
+		}
+	}
+	if len(c.Changed) > 0 {
+		p.line("\nchanged while they were read, and stored as they were at that moment:")
+		for _, f := range c.Changed {
+			p.line("  %s", f)
+		}
+	}
+}
+
+func (p *printer) exported(s *exported) {
+	var stored int64
+	for _, k := range s.Snapshot.Kinds {
+		stored += k.Stored
+	}
+	p.line("%s", s.Snapshot.Title())
+	p.line("  written to  %s", s.Place)
+	p.line("  tags        %s", strings.Join(s.Tags, ", "))
+	p.line("  digest      %s", s.Digest)
+	p.line("  stored      %s in %d layers\n", size(stored), s.layers)
+	p.kinds(s.Snapshot)
+	p.leftOut(withRestore(s.Snapshot.LeftOut))
+	if n := len(s.Snapshot.LeftOut) - len(withRestore(s.Snapshot.LeftOut)); n > 0 {
+		p.line("\n%s left out that nothing has to bring back: xcrate inspect %s", count(int64(n), "more path was", "more paths were"), s.Place)
+	}
+	p.warnings(s.Snapshot)
+	p.line("\nnext: xcrate verify %s:%s", s.Place, s.Tags[0])
+}
+
+func withRestore(all []artifact.LeftOut) []artifact.LeftOut {
+	var back []artifact.LeftOut
+	for _, l := range all {
+		if l.Restore != "" {
+			back = append(back, l)
+		}
+	}
+	return back
+}
+
+// verification is what verify prints as JSON.
+type verification struct {
+	Reference string   `json:"reference"`
+	Digest    string   `json:"digest"`
+	OK        bool     `json:"ok"`
+	Blobs     int      `json:"blobs"`
+	Bytes     int64    `json:"bytes"`
+	Entries   int64    `json:"entries"`
+	Problems  []string `json:"problems"`
+}
+
+func verified(s *source, r artifact.Report) verification {
+	v := verification{
+		Reference: s.ref.String(), Digest: s.Descriptor.Digest.String(), OK: len(r.Problems) == 0,
+		Blobs: r.Blobs, Bytes: r.Bytes, Entries: r.Entries, Problems: []string{},
+	}
+	for _, problem := range r.Problems {
+		v.Problems = append(v.Problems, problem.Error())
+	}
+	return v
+}
+
+func (p *printer) verified(s *source, r artifact.Report) {
+	p.line("%s", s.Config.Title())
+	p.line("  digest  %s", s.Descriptor.Digest)
+	if len(r.Problems) == 0 {
+		p.line("  good    %s in %s: every digest, every layer, every file",
+			count(r.Entries, "file", "files"), count(int64(r.Blobs), "blob", "blobs"))
+		p.line("          %s read", size(r.Bytes))
+		return
+	}
+	p.line("  DAMAGED %s:", count(int64(len(r.Problems)), "problem", "problems"))
+	for _, problem := range r.Problems {
+		p.line("\n  kind %s, part %d of %d: %s", problem.Kind, problem.Part, problem.Parts, problem.Holds)
+		p.line("    blob  %s", problem.Blob)
+		p.line("    cause %v", problem.Err)
+	}
+	p.line("\nDo not import it. Copy or export it again; other snapshots here may be good:")
+	p.line("xcrate list %s", s.ref.Path)
+}
+
+// inspection is what inspect prints as JSON.
+type inspection struct {
+	Reference string          `json:"reference"`
+	Digest    string          `json:"digest"`
+	Size      int64           `json:"size"`
+	Manifest  any             `json:"manifest"`
+	Config    artifact.Config `json:"config"`
+}
+
+func inspected(s *source) inspection {
+	return inspection{s.ref.String(), s.Descriptor.Digest.String(), s.Size(), s.Manifest, s.Config}
+}
+
+func (p *printer) inspected(s *source) {
+	c := s.Config
+	p.line("%s", c.Title())
+	p.line("  digest    %s", s.Descriptor.Digest)
+	p.line("  created   %s by %s", c.Created.UTC().Format("2006-01-02 15:04:05 UTC"), c.Tool)
+	p.line("  host      %s", firstOf(c.Host.FQDN, c.Host.Name))
+	p.line("  distro    %s", firstOf(c.Host.Distro.Name, c.Host.Distro.ID))
+	p.line("  size      %s in %d layers\n", size(s.Size()), len(s.Manifest.Layers))
+	p.kinds(c)
+	var rows int64
+	for _, t := range c.Database.Tables {
+		rows += t.Rows
+	}
+	install := 0
+	for _, pkg := range c.Packages {
+		if pkg.Install {
+			install++
+		}
+	}
+	p.line("\n  database  %s, %s, %s", c.Database.Engine,
+		count(int64(len(c.Database.Tables)), "table", "tables"), count(rows, "row", "rows"))
+	p.line("  packages  %d, of which an import installs %d", len(c.Packages), install)
+	if len(c.Services) > 0 {
+		p.line("\nservices on the source:")
+		table := [][]string{}
+		for _, svc := range c.Services {
+			table = append(table, []string{svc.Unit, svc.Enabled, svc.Active})
+		}
+		p.table(table)
+	}
+	for _, l := range c.Links {
+		p.line("\n%s was a symlink to %s; its contents are stored as %s", l.Path, l.Target, l.Path)
+	}
+	p.leftOut(c.LeftOut)
+	p.warnings(c)
+}
+
+func firstOf(all ...string) string {
+	for _, s := range all {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+func (p *printer) listed(place string, list []listed) {
+	if len(list) == 0 {
+		p.line("no snapshots in %s", place)
+		return
+	}
+	rows := [][]string{{"TAG", "CREATED", "HOST", "DISTRO", "STACK", "SIZE", "DIGEST"}}
+	for _, l := range list {
+		tags := l.Tags
+		if len(tags) == 0 {
+			tags = []string{"-"}
+		}
+		short, _, _ := strings.Cut(strings.TrimPrefix(l.Digest, "sha256:"), " ")
+		short = short[:min(12, len(short))]
+		for i, tag := range tags {
+			if l.Problem != "" {
+				rows = append(rows, []string{tag, "?", "?", "?", "?", "?", short})
+			} else if i == 0 {
+				rows = append(rows, []string{tag, l.Created.UTC().Format("2006-01-02 15:04"), l.Host, l.Distro, l.Stack, size(l.Size), short})
+			} else {
+				rows = append(rows, []string{tag, "  same"})
+			}
+		}
+	}
+	p.table(rows)
+	for _, l := range list {
+		if l.Problem != "" {
+			p.line("\n%s cannot be read: %s", l.Digest, l.Problem)
+		}
+	}
+}

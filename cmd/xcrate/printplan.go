@@ -1,0 +1,154 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/xcrate/xcrate/restore"
+)
+
+// plan prints an import's plan: what stands in the way first, then what would
+// be done, then what is left to the administrator.
+func (p *printer) plan(plan *restore.Plan, showFiles bool) {
+	p.line("%s", plan.Title)
+	p.line("  taken   %s", plan.Created.UTC().Format("2006-01-02 15:04:05 UTC"))
+	p.line("  digest  %s", plan.Snapshot)
+	p.line("  onto    %s", plan.Root)
+	p.findings(plan.Findings)
+	if plan.Empty() {
+		p.line("\nNothing to do: everything is as the snapshot has it.")
+		return
+	}
+	p.line("\nplan:")
+	p.planPackages(plan.Packages)
+	for _, acc := range plan.Accounts {
+		p.line("  make     %s %s with id %d", acc.Type, acc.Name, acc.ID)
+	}
+	if len(plan.Services) > 0 {
+		p.line("  stop     %s; started again after", strings.Join(plan.Services, ", "))
+	}
+	for _, path := range plan.Remove {
+		p.line("  remove   %s (not of this identity)", path)
+	}
+	p.planFiles(plan.Files)
+	p.planDatabase(plan.Database)
+	p.line("")
+	for _, s := range plan.Space {
+		p.line("  space    %s: %s needed, %s free", s.Mount, size(s.Need), size(s.Free))
+	}
+	p.line("  What is replaced or removed is kept in %s.", restore.StateDir)
+	if showFiles {
+		p.line("\nfiles:")
+		for _, f := range plan.Changes() {
+			p.line("  %-8s %s", f.State, f.Path)
+		}
+	}
+	if len(plan.ToDo) > 0 {
+		p.line("\nafterwards, by hand:")
+		for _, l := range plan.ToDo {
+			p.line("  %s", l.Restore)
+		}
+	}
+}
+
+func (p *printer) findings(all []restore.Finding) {
+	if len(all) == 0 {
+		return
+	}
+	p.line("\nchecks:")
+	for _, f := range all {
+		word := "warning"
+		switch {
+		case f.Level == restore.Block:
+			word = "BLOCKED"
+		case f.Allowed:
+			word = "allowed"
+		}
+		p.line("  %s  %s: %s", word, f.Code, f.Message)
+		if f.Remedy != "" && f.Level == restore.Block {
+			p.line("           %s", f.Remedy)
+		}
+	}
+}
+
+func (p *printer) planPackages(plan restore.PackagePlan) {
+	if len(plan.Install) == 0 {
+		if plan.Installed > 0 {
+			p.line("  keep     %s, installed already", count(int64(plan.Installed), "package", "packages"))
+		}
+		return
+	}
+	p.line("  install  %s with %s:", count(int64(len(plan.Install)), "package", "packages"), plan.Manager)
+	for _, pkg := range plan.Install {
+		p.line("             %s", pkg.NEVRA())
+	}
+}
+
+func (p *printer) planFiles(files []restore.FilePlan) {
+	rows := [][]string{{"  KIND", "ADD", "REPLACE", "SAME", "KEEP", "WRITE"}}
+	for _, f := range files {
+		rows = append(rows, []string{
+			"  " + string(f.Kind), humanize.Comma(int64(f.New)), humanize.Comma(int64(f.Changed)),
+			humanize.Comma(int64(f.Same)), humanize.Comma(int64(f.Kept)), size(f.Bytes),
+		})
+	}
+	if len(rows) > 1 {
+		p.line("")
+		p.table(rows)
+	}
+}
+
+func (p *printer) planDatabase(d restore.DatabasePlan) {
+	if d.Engine == "" {
+		return
+	}
+	var rows int64
+	for _, t := range d.Restore {
+		rows += t.Rows
+	}
+	p.line("")
+	if len(d.Restore) > 0 {
+		p.line("  restore  %s with %s in %s (%s), and read them back",
+			count(int64(len(d.Restore)), "table", "tables"), count(rows, "row", "rows"), d.Dir, d.Engine)
+	}
+	if d.Same > 0 {
+		p.line("  keep     %s, equal row for row", count(int64(d.Same), "table", "tables"))
+	}
+	if len(d.Remove) > 0 {
+		p.line("  remove   tables the snapshot does not have: %s", strings.Join(d.Remove, ", "))
+	}
+}
+
+func (p *printer) imported(r *restore.Result) {
+	p.line("\nDone: import %s.", r.ID)
+	var added, replaced int
+	for _, f := range r.Plan.Files {
+		added += f.New
+		replaced += f.Changed
+	}
+	p.line("  files    %s added, %s replaced", humanize.Comma(int64(added)), humanize.Comma(int64(replaced)))
+	if n := len(r.Plan.Packages.Install); n > 0 {
+		p.line("  packages %d installed", n)
+	}
+	if r.Tables > 0 {
+		p.line("  database %s read back, every row equal", count(int64(r.Tables), "table", "tables"))
+	}
+	p.line("  kept     what was replaced: %s", r.Kept)
+	if len(r.Lost) > 0 {
+		p.line("\nextended attributes their filesystem did not take:")
+		for _, path := range slices.Sorted(maps.Keys(r.Lost)) {
+			p.line("  %s: %s", path, strings.Join(r.Lost[path], ", "))
+		}
+	}
+	if len(r.Plan.ToDo) > 0 {
+		p.line("\nleft to do by hand:")
+		for _, l := range r.Plan.ToDo {
+			p.line("  %s", l.Restore)
+			p.line("      %s", fmt.Sprintf("%s, %s", l.Path, l.What))
+		}
+	}
+}

@@ -1,0 +1,204 @@
+package pkgmgr
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/host"
+)
+
+// Found is what a directory holds.
+type Found struct {
+	// Packages are sorted by file name, then path, each once: of several files
+	// with the same content the first.
+	Packages []Package
+	// LeftOut names what looked like packages and was passed over: sources,
+	// delta rpms, symlinks out of the directory. Paths are the root's.
+	LeftOut []artifact.LeftOut
+}
+
+// Find reads and verifies every rpm in directory dir of root, at any depth. A
+// file that is broken or cannot be read is an error, and so are two files of
+// the same name, epoch, version, release and arch whose content differs.
+// Symlinks to files within dir are followed, others are left out. The
+// packages can be opened as long as root is.
+func Find(ctx context.Context, root *host.Root, dir string) (Found, error) {
+	f := finder{ctx: ctx, root: root, seen: map[string]Package{}}
+	var err error
+	if f.top, err = root.Resolve(dir); err != nil {
+		return Found{}, fmt.Errorf("packages in %s: %w", root.Path(dir), err)
+	}
+	if err := f.walk(); err != nil {
+		return Found{}, fmt.Errorf("packages in %s: %w", root.Path(dir), err)
+	}
+	slices.SortFunc(f.files, func(a, b string) int {
+		return cmp.Or(cmp.Compare(path.Base(a), path.Base(b)), cmp.Compare(a, b))
+	})
+	for _, p := range f.files {
+		if err := f.add(p); err != nil {
+			return Found{}, fmt.Errorf("packages in %s: %w", root.Path(dir), err)
+		}
+	}
+	slices.SortFunc(f.out.LeftOut, func(a, b artifact.LeftOut) int { return cmp.Compare(a.Path, b.Path) })
+	return f.out, nil
+}
+
+type finder struct {
+	ctx   context.Context
+	root  *host.Root
+	top   string // without symlinks
+	files []string
+	seen  map[string]Package // by file name as the repository has it
+	out   Found
+}
+
+// walk lists the rpms. It opens one directory at a time, so that depth costs
+// no descriptors.
+func (f *finder) walk() error {
+	todo := []string{f.top}
+	for len(todo) > 0 {
+		dir := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if err := f.ctx.Err(); err != nil {
+			return err
+		}
+		more, err := f.list(dir)
+		if err != nil {
+			return err
+		}
+		todo = append(todo, more...)
+	}
+	return nil
+}
+
+// list takes in one directory and returns those in it.
+func (f *finder) list(dir string) (dirs []string, err error) {
+	d, err := f.root.OpenDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = d.Close() }()
+	names, err := d.Names()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		st, err := d.Lstat(name)
+		if err != nil {
+			return nil, err
+		}
+		p := path.Join(dir, name)
+		switch {
+		case st.IsDir() && name == "SRPMS":
+			f.leave(p, "source rpms", "an import installs no sources", 0)
+		case st.IsDir():
+			dirs = append(dirs, p)
+		case st.IsSymlink():
+			if err := f.link(p); err != nil {
+				return nil, err
+			}
+		case strings.HasSuffix(name, ".src.rpm") || strings.HasSuffix(name, ".nosrc.rpm"):
+			f.leave(p, "source rpm", "an import installs no sources", st.Size)
+		case strings.HasSuffix(name, ".drpm"):
+			f.leave(p, "delta rpm", "it is no package without an older one", st.Size)
+		case strings.HasSuffix(name, ".rpm"):
+			f.files = append(f.files, p)
+		}
+	}
+	return dirs, nil
+}
+
+// link decides about a symlink. One that stays within needs nothing, unless it
+// gives a file the name of an rpm: what it leads to is found by itself.
+func (f *finder) link(p string) error {
+	isRPM := strings.HasSuffix(p, ".rpm")
+	target, err := f.root.Resolve(p)
+	if err != nil {
+		return err
+	}
+	st, err := f.root.Lstat(target)
+	if err != nil {
+		if !isRPM {
+			return nil // leads nowhere, and nothing says it was a package
+		}
+		return fmt.Errorf("rpm %s: %w", p, err)
+	}
+	if !isRPM && !st.IsDir() {
+		return nil
+	}
+	inside := f.top == "/" || target == f.top || strings.HasPrefix(target, f.top+"/")
+	switch {
+	case !inside:
+		f.leave(p, "symlink to "+target, "it leads out of "+f.top, 0)
+	case isRPM && !strings.HasSuffix(target, ".rpm"):
+		f.files = append(f.files, target)
+	}
+	return nil
+}
+
+// add reads the rpm at p.
+func (f *finder) add(p string) error {
+	pkg, err := f.read(p)
+	if errors.Is(err, ErrSource) {
+		f.leave(p, "source rpm", "an import installs no sources", 0)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	pkg.From, pkg.root = p, f.root
+	first, twice := f.seen[pkg.File]
+	switch {
+	case !twice:
+		f.seen[pkg.File] = pkg
+		f.out.Packages = append(f.out.Packages, pkg)
+	case first.Digest != pkg.Digest && first.NEVRA() == pkg.NEVRA():
+		return fmt.Errorf("package %s: %s and %s differ: keep one of them", pkg.NEVRA(), first.From, p)
+	case first.Digest != pkg.Digest:
+		return fmt.Errorf("packages %s in %s and %s in %s: one repository cannot hold both", first.NEVRA(), first.From, pkg.NEVRA(), p)
+	}
+	return nil
+}
+
+func (f *finder) read(p string) (Package, error) {
+	d, name, err := f.root.OpenParent(p)
+	if err != nil {
+		return Package{}, fmt.Errorf("rpm %s: %w", p, err)
+	}
+	defer func() { _ = d.Close() }()
+	file, err := d.Open(name)
+	if err != nil {
+		return Package{}, fmt.Errorf("rpm %s: %w", p, err)
+	}
+	defer func() { _ = file.Close() }()
+	st, err := file.Stat()
+	if err != nil {
+		return Package{}, fmt.Errorf("rpm %s: %w", p, err)
+	}
+	pkg, _, err := Read(p, &cancelReader{f.ctx, file}, st.Size())
+	return pkg, err
+}
+
+func (f *finder) leave(p, what, reason string, size int64) {
+	f.out.LeftOut = append(f.out.LeftOut, artifact.LeftOut{Path: p, What: what, Reason: reason, Size: size})
+}
+
+// cancelReader ends a long read when its context does.
+type cancelReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *cancelReader) Read(b []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(b)
+}

@@ -1,0 +1,125 @@
+package pkgmgr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/host"
+)
+
+// Manager is a host's package manager.
+type Manager interface {
+	// Name is the program's, for messages: "dnf".
+	Name() string
+	// Installed lists the packages in the root's package database: name,
+	// epoch, version, release and arch, sorted by them.
+	Installed(ctx context.Context) ([]artifact.Package, error)
+	// Install installs exactly pkgs from repo, in one transaction, with what
+	// they need from there or from the repositories the root has configured
+	// and that can be reached. Those already installed are left as they are; if
+	// that is all, nothing is run. What the manager says goes to log. Afterwards
+	// the database is compared: a package that is missing or is there in
+	// another version is an error that names it.
+	Install(ctx context.Context, repo Repo, pkgs []artifact.Package, log io.Writer) error
+}
+
+// Repo is a repository in the root.
+type Repo struct {
+	// Dir is the directory that holds "repodata", as the host sees it.
+	Dir string
+}
+
+// RepoID is what the snapshot's repository is called. It must never be
+// xcat-core or xcat-dep: go-xcat deletes the files of those, and the package
+// xCAT-release owns them.
+const RepoID = "xcrate-snapshot"
+
+// ErrNone is the error of Detect when no package manager can act on the root.
+var ErrNone = errors.New("no package manager")
+
+// Detect returns the package manager that acts on root: the root's own, or
+// this machine's where the root has none. A root without an rpm database, such
+// as an empty directory, has none to act on.
+func Detect(ctx context.Context, root *host.Root, run host.Runner) (Manager, error) {
+	dbpath := rpmDatabase(root)
+	if dbpath == "" {
+		return nil, fmt.Errorf("root %s: %w: it has no rpm database", root.Dir(), ErrNone)
+	}
+	all := []*dnf{{root: root, run: run, dbpath: dbpath, outside: true}}
+	if root.IsLive() {
+		all[0].outside = false
+	} else {
+		all = append([]*dnf{{root: root, run: run, dbpath: dbpath, chroot: root.Dir()}}, all...)
+	}
+	var why error
+	for _, d := range all {
+		err := d.probe(ctx)
+		if err == nil {
+			return d, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		why = errors.Join(why, err)
+	}
+	return nil, fmt.Errorf("root %s: %w: %w", root.Dir(), ErrNone, why)
+}
+
+// rpmDatabase returns the directory of the root's rpm database, "" where there
+// is none: of EL 10, Fedora and SUSE first, then that of EL 9 and before. The
+// files are those of rpm's sqlite, ndb and Berkeley DB backends.
+func rpmDatabase(root *host.Root) string {
+	for _, dir := range []string{"/usr/lib/sysimage/rpm", "/var/lib/rpm"} {
+		for _, file := range []string{"rpmdb.sqlite", "Packages.db", "Packages"} {
+			if root.Exists(path.Join(dir, file)) {
+				return dir
+			}
+		}
+	}
+	return ""
+}
+
+// compare says which of want are missing in got, or there in another version.
+func compare(want, got []artifact.Package) error {
+	exact, other := map[string]bool{}, map[string][]string{}
+	for _, p := range got {
+		exact[p.NEVRA()] = true
+		key := p.Name + "." + p.Arch
+		other[key] = append(other[key], p.NEVRA())
+	}
+	var wrong []string
+	for _, p := range want {
+		switch have := other[p.Name+"."+p.Arch]; {
+		case exact[p.NEVRA()]:
+		case len(have) > 0:
+			wrong = append(wrong, fmt.Sprintf("%s (installed: %s)", p.NEVRA(), strings.Join(have, ", ")))
+		default:
+			wrong = append(wrong, p.NEVRA()+" (not installed)")
+		}
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("%d of %d packages are not as in the snapshot: %s", len(wrong), len(want), strings.Join(wrong, "; "))
+	}
+	return nil
+}
+
+// missing returns those of want that got does not have.
+func missing(want, got []artifact.Package) []artifact.Package {
+	have := map[string]bool{}
+	for _, p := range got {
+		have[p.NEVRA()] = true
+	}
+	var all []artifact.Package
+	for _, p := range want {
+		if !have[p.NEVRA()] {
+			have[p.NEVRA()] = true
+			all = append(all, p)
+		}
+	}
+	return all
+}

@@ -1,0 +1,104 @@
+// Package stack says, as data, what the management software of a cluster is
+// made of: which trees a snapshot takes, which secrets are among them, what is
+// left out and how it comes back, which services and packages belong to it.
+//
+// A Stack is nouns only. Bind joins it with one host's tables and homes; the
+// Bound that results answers questions about paths. The package opens no file:
+// callers hand in what it has to look at.
+//
+// The facts about xCAT are those of xcat-core 2.19 (github.com/xcat2/xcat-core).
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Stack is one management software as data.
+type Stack struct {
+	Name  string // "xcat": what config and annotations say
+	Title string // "xCAT": for people
+	// VersionFile is the host path of the file that Version reads.
+	VersionFile string
+	Markers     []Marker
+	Vars        []Var
+	Rules       []Rule
+	Marks       []Mark
+	Columns     []Column
+	Services    []Service
+	Packages    Packages
+}
+
+// Marker is a file that tells what a host is.
+type Marker struct {
+	Path string
+	// Refuse is the reason to stop when Path exists; "" means that Path must
+	// exist.
+	Refuse string
+}
+
+// Var is a path that a site row can set. Rules and columns name it as {NAME}.
+type Var struct {
+	Name string
+	// Key is the key of the site row that holds the value, "" for a fixed one.
+	Key string
+	// Default holds where the row is missing or empty. With "" too, rules that
+	// name the variable do not apply.
+	Default string
+}
+
+// Service is a role of the stack and the systemd units that can fill it.
+type Service struct {
+	Role string
+	// Units are unit names without ".service", in the order in which they are
+	// looked for: the first that the host has counts.
+	Units []string
+}
+
+// Tables are the rows of the stack's database by table name. A row maps column
+// to value; NULL columns are absent. Disabled rows are among them.
+type Tables map[string][]map[string]string
+
+// ErrNotMN says that a host is no management node of the stack.
+var ErrNotMN = errors.New("not a management node")
+
+// CheckMarkers reports whether the host is a management node; exists tells
+// whether a host path does. The error wraps ErrNotMN and says why not.
+func (s Stack) CheckMarkers(exists func(path string) bool) error {
+	for _, m := range s.Markers {
+		switch found := exists(m.Path); {
+		case found && m.Refuse != "":
+			return fmt.Errorf("%w of %s: %s exists: %s", ErrNotMN, s.Title, m.Path, m.Refuse)
+		case !found && m.Refuse == "":
+			return fmt.Errorf("%w of %s: %s does not exist", ErrNotMN, s.Title, m.Path)
+		}
+	}
+	return nil
+}
+
+// Wants returns the names of the tables Bind and Follow read, sorted.
+func (s Stack) Wants() []string {
+	want := []string{tableSite, tableOSImage, tableLinuxImage, tableOSDistro}
+	for _, c := range s.Columns {
+		want = append(want, c.Table)
+	}
+	slices.Sort(want)
+	return slices.Compact(want)
+}
+
+// Tables that are read for more than their path columns.
+const (
+	tableSite       = "site"
+	tableOSImage    = "osimage"
+	tableLinuxImage = "linuximage"
+	tableOSDistro   = "osdistro"
+)
+
+// active reports whether row is in force: xCAT takes a row as switched off
+// unless its column disable is NULL, "0" or some spelling of "no"
+// (perl-xCAT/xCAT/Table.pm).
+func active(row map[string]string) bool {
+	v, ok := row["disable"]
+	return !ok || slices.Contains([]string{"0", "no", "NO", "No", "nO"}, v)
+}

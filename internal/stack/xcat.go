@@ -1,0 +1,65 @@
+package stack
+
+import "github.com/xcrate/xcrate/artifact"
+
+// XCAT returns xCAT 2 (Extreme Cloud Administration Toolkit) as data.
+func XCAT() Stack {
+	return Stack{
+		Name:        "xcat",
+		Title:       "xCAT",
+		VersionFile: "/opt/xcat/lib/perl/xCAT/Version.pm",
+		Markers: []Marker{
+			// The reason for a service node is the better one to read, so it is first.
+			{Path: "/etc/xCATSN", Refuse: "this is a service node, run the command on its management node"},
+			{Path: "/etc/xCATMN"},
+		},
+		Vars:     xcatVars(),
+		Rules:    xcatRules(),
+		Marks:    xcatMarks(),
+		Columns:  xcatColumns(),
+		Services: xcatServices(),
+		Packages: xcatPackages(),
+	}
+}
+
+// xcatVars are the directories that rules name. bindconf and binddir are read
+// by the ddns plugin though the schema does not list them.
+func xcatVars() []Var {
+	return []Var{
+		{Name: "installdir", Key: "installdir", Default: "/install"},
+		{Name: "tftpdir", Key: "tftpdir", Default: "/tftpboot"},
+		{Name: "xcatroot", Default: "/opt/xcat"},
+		{Name: "xcatconfdir", Key: "xcatconfdir", Default: "/etc/xcat"},
+		{Name: "bindconf", Key: "bindconf", Default: "/etc/named.conf"},
+		{Name: "bindzones", Key: "bindzones"},
+		{Name: "binddir", Key: "binddir", Default: "/var/named"},
+		{Name: "iscsidir", Key: "iscsidir"},
+		{Name: "nodesyncfiledir", Key: "nodesyncfiledir", Default: "/var/xcat/node/syncfiles"},
+		{Name: "SNsyncfiledir", Key: "SNsyncfiledir", Default: "/var/xcat/syncfiles"},
+	}
+}
+
+func xcatRules() []Rule {
+	var all []Rule
+	for _, rows := range [][]Rule{
+		xcatIdentity(), xcatNaming(), xcatHostServices(), xcatSystem(), xcatInstall(), xcatTFTPBoot(),
+	} {
+		all = append(all, rows...)
+	}
+	return all
+}
+
+// take is a row for a path that goes into kind.
+func take(kind artifact.Kind, path, what, ref string) Rule {
+	return Rule{Path: path, Take: kind, What: what, Ref: ref}
+}
+
+// mirror is take for a tree whose stale files must not survive an import.
+func mirror(kind artifact.Kind, path, what, ref string) Rule {
+	return Rule{Path: path, Take: kind, What: what, Mirror: true, Ref: ref}
+}
+
+// leave is a row for a path that is left out.
+func leave(path, what, reason, restore, ref string) Rule {
+	return Rule{Path: path, What: what, Reason: reason, Restore: restore, Ref: ref}
+}

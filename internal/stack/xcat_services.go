@@ -1,0 +1,47 @@
+package stack
+
+// xcatServices are in start order; xcatd starts TFTP itself. The candidates are
+// those of %svchash in perl-xCAT/xCAT/Utils.pm with the names of current
+// distros. Both named and named-chroot may be there, one of them enabled.
+func xcatServices() []Service {
+	return []Service{
+		{Role: "postgresql", Units: []string{"postgresql"}},
+		{Role: "mariadb", Units: []string{"mariadb", "mysqld", "mysql"}},
+		{Role: "xcatd", Units: []string{"xcatd"}},
+		{Role: "dns", Units: []string{"named", "bind9"}},
+		{Role: "dns-chroot", Units: []string{"named-chroot"}},
+		{Role: "dhcp4", Units: []string{"dhcpd", "isc-dhcp-server", "dhcp3-server"}},
+		{Role: "dhcp6", Units: []string{"dhcpd6", "isc-dhcp-server6"}},
+		{Role: "kea-dhcp4", Units: []string{"kea-dhcp4", "kea-dhcp4-server", "isc-kea-dhcp4-server"}},
+		{Role: "kea-dhcp6", Units: []string{"kea-dhcp6", "kea-dhcp6-server", "isc-kea-dhcp6-server"}},
+		{Role: "kea-dhcp-ddns", Units: []string{"kea-dhcp-ddns", "kea-dhcp-ddns-server", "isc-kea-dhcp-ddns-server"}},
+		{Role: "kea-ctrl-agent", Units: []string{"kea-ctrl-agent", "kea-ctrl-agent-server", "isc-kea-ctrl-agent"}},
+		{Role: "time", Units: []string{"chronyd", "chrony", "ntpd", "ntp"}},
+		{Role: "console", Units: []string{"goconserver"}},
+		{Role: "console-legacy", Units: []string{"conserver"}},
+		{Role: "web", Units: []string{"httpd", "apache2"}},
+		{Role: "nfs", Units: []string{"nfs-server", "nfs-kernel-server", "nfsserver", "nfs"}},
+		{Role: "syslog", Units: []string{"rsyslog", "syslog", "syslogd"}},
+	}
+}
+
+// xcatPackages follow the Requires of xCAT.spec and debian/control. Left to the
+// one who asks for them: conserver-xcat (legacy, goconserver took its place),
+// xCAT-release (brings repositories of the internet) and the add-ons.
+func xcatPackages() Packages {
+	return Packages{
+		Install: []string{
+			"xCAT", "perl-xCAT", "xCAT-client", "xCAT-server", "xCAT-probe", "xCAT-buildkit",
+			"xCAT-genesis-scripts-*", "xCAT-genesis-base-*", "xCAT-openbmc-py",
+			"xcat", "perl-xcat", "xcat-client", "xcat-server", "xcat-probe", "xcat-buildkit",
+			"xcat-genesis-scripts-*", "xcat-genesis-base-*",
+			"goconserver", "grub2-xcat", "xnba-undi", "syslinux-xcat", "ipmitool-xcat", "elilo-xcat", "esxboot-xcat",
+			"perl-IO-Stty", "perl-HTTP-Async", "perl-Net-HTTPS-NB", "perl-Crypt-*",
+		},
+		Except: []string{"*-debuginfo", "*-debugsource", "*-dbgsym"},
+		Trees: []string{
+			"{installdir}/xcat/xcat-core", "{installdir}/xcat/xcat-dep",
+			"{installdir}/post/otherpkgs/*/*/xcat/xcat-core", "{installdir}/post/otherpkgs/*/*/xcat/xcat-dep",
+		},
+	}
+}

@@ -1,0 +1,336 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+	"oras.land/oras-go/v2/content"
+
+	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/host"
+)
+
+// ErrLocked is wrapped when another import is running on the host.
+var ErrLocked = errors.New("another import is running")
+
+// ErrBlocked is wrapped when a finding stops the import.
+var ErrBlocked = errors.New("refused by a check")
+
+// Result says what an import did.
+type Result struct {
+	ID     string `json:"id"`
+	Plan   *Plan  `json:"plan"`
+	Kept   string `json:"kept"`   // where the originals of what was replaced lie
+	Tables int    `json:"tables"` // compared with the snapshot after the restore, all equal
+	// Lost names files with the extended attributes their filesystem did not take.
+	Lost map[string][]string `json:"lost,omitempty"`
+}
+
+// Apply restores snapshot s: it plans, shows the plan to confirm, and carries
+// it out if that returns true. A nil Result means that nothing was changed.
+//
+// Until every byte that is needed is staged and verified, the host has changed
+// in nothing but the work directory. After an error or an interruption
+// everything but installed packages is put back before Apply returns.
+func Apply(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o Options, log io.Writer, confirm func(*Plan) (bool, error)) (*Result, error) {
+	release, err := lock(o.Root)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = release() }()
+	if err := recoverUnfinished(o.Root, log); err != nil {
+		return nil, err
+	}
+	p, err := newPlanner(ctx, f, s, o)
+	if err != nil {
+		return nil, err
+	}
+	ok, err := confirm(p.plan)
+	if err != nil || !ok {
+		return nil, err
+	}
+	if len(p.plan.Blocked()) > 0 {
+		return nil, ErrBlocked
+	}
+	if p.plan.Empty() {
+		return nil, nil
+	}
+	return p.apply(ctx, log)
+}
+
+// lock keeps a second import away from the host.
+func lock(root *host.Root) (func() error, error) {
+	if err := root.MkdirAll(StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	d, err := root.OpenDir(StateDir)
+	if err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	defer func() { _ = d.Close() }()
+	release, err := d.Lock("lock")
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, fmt.Errorf("%w on %s", ErrLocked, root.Dir())
+	}
+	return release, err
+}
+
+func recoverUnfinished(root *host.Root, log io.Writer) error {
+	ids, err := Unfinished(root)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if _, err := fmt.Fprintf(log, "import %s was interrupted: putting back what it had changed\n", id); err != nil {
+			return err
+		}
+		if err := Undo(root, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apply carries the plan out. The order is that of the reference, 4.3:
+// everything verified, packages, services stopped, then files, then the
+// database, because each installs or generates what the next replaces.
+func (p *planner) apply(ctx context.Context, log io.Writer) (_ *Result, err error) {
+	id := p.Now.UTC().Format("20060102T150405Z") + "-" + p.snapshot.Descriptor.Digest.Encoded()[:12]
+	w, err := newWork(p.Root, id)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	a := &applier{planner: p, work: w, log: log, result: &Result{ID: id, Plan: p.plan, Kept: p.Root.Path(path.Join(StateDir, id))}}
+	started, err := a.run(ctx)
+	if err != nil {
+		return nil, a.giveUp(err)
+	}
+	return a.result, a.startServices(context.WithoutCancel(ctx), started)
+}
+
+// applier is one import at work.
+type applier struct {
+	*planner
+	work    *work
+	journal *journal
+	commit  *committer
+	log     io.Writer
+	tables  []stagedTable
+	result  *Result
+}
+
+func (a *applier) run(ctx context.Context) (stopped []string, err error) {
+	state, err := a.work.state()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = state.Close() }()
+	if a.journal, err = createJournal(state, a.snapshot.Descriptor.Digest); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, a.journal.close()) }()
+	a.commit = &committer{
+		work: a.work, journal: a.journal, owners: a.owners, homes: a.homes(),
+		touched: map[string]bool{}, known: map[string]bool{}, lost: map[string][]string{},
+	}
+	if err := a.stageAll(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.installPackages(ctx); err != nil {
+		return nil, err
+	}
+	if stopped, err = a.stopServices(ctx); err != nil {
+		return stopped, err
+	}
+	if err := a.place(ctx); err != nil {
+		return stopped, errors.Join(err, a.startServices(context.WithoutCancel(ctx), stopped))
+	}
+	a.result.Lost = a.commit.lost
+	if err := a.work.sync(); err != nil {
+		return stopped, err
+	}
+	return stopped, errors.Join(a.journal.write(record{Op: opDone}), a.journal.sync())
+}
+
+func (a *applier) homes() map[string]artifact.Account {
+	homes := map[string]artifact.Account{}
+	for _, acc := range a.snapshot.Config.Accounts {
+		if acc.Type == "user" && acc.Home != "" && acc.Home != "/" {
+			homes[path.Clean("/"+acc.Home)] = acc
+		}
+	}
+	return homes
+}
+
+// stageAll unpacks and verifies everything the plan needs.
+func (a *applier) stageAll(ctx context.Context) error {
+	var total int64
+	for _, f := range a.plan.Files {
+		total += f.Bytes
+	}
+	a.Progress.Phase("staging", total)
+	if err := a.stager().stage(ctx, a.plan.changes); err != nil {
+		return err
+	}
+	return a.stageDatabase(ctx)
+}
+
+func (a *applier) stager() *stager {
+	return &stager{work: a.work, fetcher: a.fetcher, snapshot: a.snapshot, progress: a.Progress}
+}
+
+// installPackages puts the repository in place and has the package manager
+// install from it. What the packages' scripts generate is replaced afterwards.
+func (a *applier) installPackages(ctx context.Context) error {
+	var repository []change
+	repository, a.plan.changes = split(a.plan.changes, artifact.KindPackages)
+	if err := a.commit.commit(ctx, repository); err != nil {
+		return err
+	}
+	if a.manager == nil || len(a.plan.Packages.Install) == 0 {
+		return nil
+	}
+	a.Progress.Phase("installing packages", 0)
+	if err := a.manager.Install(ctx, RepositoryDir, a.plan.Packages.Install, a.log); err != nil {
+		return fmt.Errorf("packages: %w", err)
+	}
+	return a.compareAgain(ctx)
+}
+
+func split(all []change, k artifact.Kind) (of, rest []change) {
+	for _, c := range all {
+		if c.entry.Kind == k {
+			of = append(of, c)
+		} else {
+			rest = append(rest, c)
+		}
+	}
+	return of, rest
+}
+
+// compareAgain plans once more after packages were installed, because they may
+// have made accounts and replaced files that were as the snapshot has them.
+func (a *applier) compareAgain(ctx context.Context) error {
+	accounts, err := host.ReadAccounts(a.Root)
+	if err != nil {
+		return err
+	}
+	a.owners.accounts = accounts
+	staged := map[string]string{}
+	for _, c := range a.plan.changes {
+		staged[string(c.entry.Kind)+"\x00"+c.entry.Path] = c.slot
+	}
+	again := &planner{Options: a.Options, fetcher: a.fetcher, snapshot: a.snapshot, owners: a.owners, plan: &Plan{}, need: map[uint64]*Space{}}
+	again.Skip = append([]artifact.Kind{artifact.KindPackages}, a.Skip...)
+	for _, step := range []func(context.Context) error{again.accounts, again.files, again.mirrors, again.database} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	var missing []change
+	for i, c := range again.plan.changes {
+		slot, ok := staged[string(c.entry.Kind)+"\x00"+c.entry.Path]
+		if !ok {
+			missing = append(missing, c)
+		}
+		again.plan.changes[i].slot = slot
+	}
+	if err := a.stager().stage(ctx, missing); err != nil {
+		return err
+	}
+	for _, c := range missing {
+		staged[string(c.entry.Kind)+"\x00"+c.entry.Path] = c.slot
+	}
+	for i, c := range again.plan.changes {
+		again.plan.changes[i].slot = staged[string(c.entry.Kind)+"\x00"+c.entry.Path]
+	}
+	for _, f := range again.plan.Findings {
+		if f.Level == Block {
+			return fmt.Errorf("%w: %s", ErrBlocked, f.Message)
+		}
+	}
+	a.plan.changes, a.plan.Remove, a.plan.Accounts, a.dirs = again.plan.changes, again.plan.Remove, again.plan.Accounts, again.dirs
+	return a.databaseAgain(ctx, again.plan.Database)
+}
+
+// place commits: accounts, what has to go, files, database, directories.
+func (a *applier) place(ctx context.Context) error {
+	a.Progress.Phase("committing", 0)
+	if err := a.makeAccounts(); err != nil {
+		return fmt.Errorf("accounts: %w", err)
+	}
+	for _, p := range a.plan.Remove {
+		if err := a.commit.remove(p); err != nil {
+			return fmt.Errorf("file %s: %w", a.Root.Path(p), err)
+		}
+	}
+	if err := a.commit.commit(ctx, a.plan.changes); err != nil {
+		return err
+	}
+	if err := a.placeDatabase(ctx); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	if err := a.commit.finishDirs(a.dirs); err != nil {
+		return err
+	}
+	return a.readBack(ctx)
+}
+
+// makeAccounts adds a line for every account the host lacks to its own files.
+func (a *applier) makeAccounts() error {
+	added := map[string]string{}
+	for _, acc := range a.plan.Accounts {
+		gid, _ := a.owners.accounts.LookupGroup(acc.Group)
+		for file, line := range accountLines(acc, gid) {
+			added[file] += line
+		}
+	}
+	for _, file := range []string{"/etc/group", "/etc/passwd", "/etc/gshadow", "/etc/shadow"} {
+		if added[file] == "" {
+			continue
+		}
+		if err := a.appendTo(file, added[file]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// appendTo replaces file by one with more lines, through the journal.
+func (a *applier) appendTo(file, lines string) error {
+	e := artifact.Entry{Path: strings.TrimPrefix(file, "/"), Type: artifact.TypeFile, Mode: 0o644}
+	old, err := a.Root.ReadFile(file, 64<<20)
+	shadow := strings.Contains(file, "shadow")
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && shadow:
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	default:
+		if e, err = a.describe(file); err != nil {
+			return err
+		}
+		if len(old) > 0 && old[len(old)-1] != '\n' {
+			lines = "\n" + lines
+		}
+	}
+	now := a.Now
+	e.MTime = artifact.Time{Sec: now.Unix(), Nsec: int64(now.Nanosecond())}
+	return a.putBytes(file, e, append(old, lines...))
+}
+
+// giveUp puts everything back after err.
+func (a *applier) giveUp(err error) error {
+	if undo := Undo(a.Root, a.result.ID); undo != nil {
+		return errors.Join(err, fmt.Errorf("putting back what was changed: %w (the next import tries again)", undo))
+	}
+	return err
+}

@@ -1,0 +1,276 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"oras.land/oras-go/v2/content"
+
+	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/host"
+	"github.com/xcrate/xcrate/internal/pkgmgr"
+	"github.com/xcrate/xcrate/internal/progress"
+	"github.com/xcrate/xcrate/internal/stack"
+)
+
+// Options say what to restore, where and how. Root, Runner and Stack are
+// required.
+type Options struct {
+	Root   *host.Root
+	Runner host.Runner
+	Stack  stack.Stack
+	// Only restores just these kinds; empty means all. Skip leaves some out.
+	Only, Skip []artifact.Kind
+	// Allow are the codes of findings that do not stop the import.
+	Allow map[string]bool
+	Now   time.Time
+	// TempDir is a directory of this machine for private copies of database
+	// files that cannot be read in place.
+	TempDir  string
+	Progress progress.Sink // nil for none
+}
+
+// wants reports whether kind k is to be restored.
+func (o Options) wants(k artifact.Kind) bool {
+	return (len(o.Only) == 0 || slices.Contains(o.Only, k)) && !slices.Contains(o.Skip, k)
+}
+
+// planner is one run of NewPlan.
+type planner struct {
+	Options
+	fetcher  content.Fetcher
+	snapshot *artifact.Snapshot
+	plan     *Plan
+	owners   *owners
+	manager  pkgmgr.Manager
+	dirs     []artifact.Entry // of the snapshot that are, or will be, directories on the host
+	need     map[uint64]*Space
+}
+
+// NewPlan compares snapshot s with the host and returns what an import would
+// do. It reads the catalog and the host, and changes nothing.
+func NewPlan(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o Options) (*Plan, error) {
+	p, err := newPlanner(ctx, f, s, o)
+	if err != nil {
+		return nil, err
+	}
+	return p.plan, nil
+}
+
+func newPlanner(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o Options) (*planner, error) {
+	if o.Progress == nil {
+		o.Progress = progress.None()
+	}
+	if err := checkAccounts(s.Config.Accounts); err != nil {
+		return nil, err
+	}
+	accounts, err := host.ReadAccounts(o.Root)
+	if err != nil {
+		return nil, err
+	}
+	p := &planner{
+		Options: o, fetcher: f, snapshot: s, need: map[uint64]*Space{},
+		owners: &owners{accounts: accounts, asIs: !isRoot()},
+		plan: &Plan{
+			Snapshot: s.Descriptor.Digest, Title: s.Config.Title(), Created: s.Config.Created, Root: o.Root.Dir(),
+			Findings: []Finding{}, Remove: []string{}, ToDo: []artifact.LeftOut{},
+		},
+	}
+	for _, step := range []func(context.Context) error{
+		p.packages, p.accounts, p.files, p.mirrors, p.database, p.services, p.preflight,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for _, l := range s.Config.LeftOut {
+		if l.Restore != "" {
+			p.plan.ToDo = append(p.plan.ToDo, l)
+		}
+	}
+	return p, nil
+}
+
+func (p *planner) find(code string, level Level, remedy, format string, args ...any) {
+	f := Finding{Code: code, Level: level, Message: fmt.Sprintf(format, args...), Remedy: remedy}
+	if level == Block && p.Allow[code] {
+		f.Level, f.Allowed = Warn, true
+	}
+	p.plan.Findings = append(p.plan.Findings, f)
+}
+
+func (p *planner) accounts(context.Context) error {
+	p.plan.Accounts = []Account{}
+	for _, k := range artifact.TreeKinds() {
+		if _, ok := p.snapshot.Config.Kind(k); ok && p.wants(k) {
+			p.plan.Accounts = p.owners.planAccounts(p.snapshot.Config.Accounts)
+			return nil
+		}
+	}
+	return nil
+}
+
+// files compares every entry of the wanted kinds with the host.
+func (p *planner) files(ctx context.Context) error {
+	p.Progress.Phase("comparing", p.bytes())
+	cmp := newComparer(p.Root, p.owners)
+	defer cmp.close()
+	sums := map[artifact.Kind]*FilePlan{}
+	err := p.snapshot.Catalog(ctx, p.fetcher, func(e artifact.Entry) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !p.placed(e.Kind) {
+			return nil
+		}
+		if sums[e.Kind] == nil {
+			sums[e.Kind] = &FilePlan{Kind: e.Kind}
+		}
+		s, err := cmp.compare(e)
+		if err != nil {
+			return err
+		}
+		p.Progress.Add(e.Size)
+		return p.file(e, s, sums[e.Kind])
+	})
+	if err != nil {
+		return err
+	}
+	p.plan.Files = []FilePlan{}
+	for _, k := range artifact.Kinds() {
+		if sums[k] != nil {
+			p.plan.Files = append(p.plan.Files, *sums[k])
+		}
+	}
+	return nil
+}
+
+// placed reports whether entries of kind k are put on the host as files.
+func (p *planner) placed(k artifact.Kind) bool {
+	return (k.IsTree() || k == artifact.KindPackages) && p.wants(k)
+}
+
+func (p *planner) bytes() (n int64) {
+	for _, k := range p.snapshot.Config.Kinds {
+		if p.placed(k.Kind) {
+			n += k.Bytes
+		}
+	}
+	return n
+}
+
+func (p *planner) file(e artifact.Entry, s state, sum *FilePlan) error {
+	if e.Type == artifact.TypeDir && s != isKept {
+		p.dirs = append(p.dirs, e)
+	}
+	switch s {
+	case isSame:
+		sum.Same++
+		return nil
+	case isKept:
+		sum.Kept++
+		return nil
+	case isClash:
+		p.find(CodeConflict, Block, "move it out of the way", "%s: the snapshot has a %s here, the host something else", p.Root.Path(target(e)), e.Type)
+		return nil
+	case isNew:
+		sum.New++
+	case isChanged:
+		sum.Changed++
+	}
+	sum.Bytes += e.Size
+	p.plan.changes = append(p.plan.changes, change{entry: e, path: target(e), state: s})
+	return p.addNeed(target(e), e.Size)
+}
+
+// addNeed counts size bytes to be written on the filesystem of path.
+func (p *planner) addNeed(at string, size int64) error {
+	if size == 0 {
+		return nil
+	}
+	top, dev, err := filesystem(p.Root, at)
+	if err != nil {
+		return err
+	}
+	if p.need[dev] == nil {
+		p.need[dev] = &Space{Mount: p.Root.Path(top)}
+	}
+	p.need[dev].Need += size
+	return nil
+}
+
+// mirrors finds what lies on the host in identity trees and is not in the
+// snapshot: certificates of another CA must not mix with the restored ones.
+func (p *planner) mirrors(ctx context.Context) error {
+	var err error
+	p.plan.Remove, err = p.extras(ctx)
+	return err
+}
+
+func (p *planner) extras(ctx context.Context) ([]string, error) {
+	roots := map[string]bool{RepositoryDir: p.wants(artifact.KindPackages)}
+	for _, tree := range p.snapshot.Config.IdentityTrees {
+		if err := artifact.CheckPath(strings.TrimPrefix(tree, "/")); err != nil {
+			return nil, fmt.Errorf("config: identity tree: %w", err)
+		}
+		roots[path.Clean("/"+tree)] = true
+	}
+	known, placed := map[string]bool{}, map[string]bool{RepositoryDir: p.wants(artifact.KindPackages)}
+	err := p.snapshot.Catalog(ctx, p.fetcher, func(e artifact.Entry) error {
+		if !e.Kind.IsTree() && e.Kind != artifact.KindPackages {
+			return nil
+		}
+		placed[target(e)] = p.placed(e.Kind)
+		for at := target(e); at != "/" && !known[at]; at = path.Dir(at) {
+			known[at] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	extra := []string{}
+	for root, wanted := range roots {
+		if !wanted || !placed[root] {
+			continue // the snapshot has no such tree, or it is not wanted: the host's stays
+		}
+		if err := p.extraBelow(root, known, &extra); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(extra)
+	return extra, nil
+}
+
+func (p *planner) extraBelow(dir string, known map[string]bool, extra *[]string) error {
+	names, err := p.Root.Names(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		at := path.Join(dir, name)
+		if !known[at] {
+			*extra = append(*extra, at)
+			continue
+		}
+		if st, err := p.Root.Lstat(at); err != nil || !st.IsDir() {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if err := p.extraBelow(at, known, extra); err != nil {
+			return err
+		}
+	}
+	return nil
+}

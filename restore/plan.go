@@ -1,0 +1,150 @@
+package restore
+
+import (
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/xcrate/xcrate/artifact"
+)
+
+// RepositoryDir is where a snapshot's packages lie on the host.
+const RepositoryDir = "/var/lib/xcrate/repository"
+
+// StateDir holds one directory per import: its journal and what it replaced.
+const StateDir = "/var/lib/xcrate/imports"
+
+// Plan says what an import would do. It is data: it can be printed, written as
+// JSON, and compared.
+type Plan struct {
+	Snapshot digest.Digest `json:"snapshot"`
+	Title    string        `json:"title"`
+	Created  time.Time     `json:"created"`
+	Root     string        `json:"root"`
+	Findings []Finding     `json:"findings"`
+	Packages PackagePlan   `json:"packages"`
+	Files    []FilePlan    `json:"files"`    // per kind, in manifest order
+	Remove   []string      `json:"remove"`   // extra paths in identity trees
+	Accounts []Account     `json:"accounts"` // to be made
+	Database DatabasePlan  `json:"database"`
+	Services []string      `json:"services"` // stopped before and started after
+	Space    []Space       `json:"space"`
+	// ToDo lists what the snapshot left out and the administrator has to bring.
+	ToDo []artifact.LeftOut `json:"to_do"`
+
+	changes []change // what Files counts, in catalog order
+	kinds   map[artifact.Kind]bool
+}
+
+// FilePlan counts the entries of one kind. Kept are directories that are
+// symlinks to directories on the host, and stay so.
+type FilePlan struct {
+	Kind    artifact.Kind `json:"kind"`
+	New     int           `json:"new"`
+	Changed int           `json:"changed"`
+	Same    int           `json:"same"`
+	Kept    int           `json:"kept"`
+	Bytes   int64         `json:"bytes"` // contents to be written
+}
+
+// PackagePlan says what the package manager would do.
+type PackagePlan struct {
+	Manager   string             `json:"manager"` // "" where none can act on the root
+	Install   []artifact.Package `json:"install"`
+	Installed int                `json:"installed"` // wanted and already there
+}
+
+// DatabasePlan says which tables would be restored.
+type DatabasePlan struct {
+	Engine  string           `json:"engine"`
+	Dir     string           `json:"dir"`
+	Restore []artifact.Table `json:"restore"`
+	Same    int              `json:"same"`
+	Remove  []string         `json:"remove"` // tables the snapshot does not have
+}
+
+// Account is a user or group to be made, with the id it gets here.
+type Account struct {
+	artifact.Account
+	ID int `json:"new_id"`
+}
+
+// Space is what one filesystem needs and has.
+type Space struct {
+	Mount string `json:"mount"`
+	Need  int64  `json:"need"`
+	Free  int64  `json:"free"`
+}
+
+// Empty reports whether the plan changes nothing.
+func (p *Plan) Empty() bool {
+	return len(p.changes) == 0 && len(p.Packages.Install) == 0 && len(p.Remove) == 0 &&
+		len(p.Database.Restore) == 0 && len(p.Database.Remove) == 0 && len(p.Accounts) == 0
+}
+
+// Blocked returns the findings that stop an import.
+func (p *Plan) Blocked() []Finding {
+	var all []Finding
+	for _, f := range p.Findings {
+		if f.Level == Block {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// Level says how grave a finding is.
+type Level string
+
+// The levels.
+const (
+	Warn  Level = "warn"  // said, and gone on
+	Block Level = "block" // the import stops unless the code is allowed
+)
+
+// Finding is what a check found.
+type Finding struct {
+	// Code names the check; --allow takes it.
+	Code    string `json:"code"`
+	Level   Level  `json:"level"`
+	Message string `json:"message"`
+	// Remedy is what to do about it.
+	Remedy string `json:"remedy,omitempty"`
+	// Allowed says that the finding would block and was allowed.
+	Allowed bool `json:"allowed,omitempty"`
+}
+
+// The codes of findings that --allow can override.
+const (
+	CodeDistro       = "distro"         // another distro than the snapshot's
+	CodeVersion      = "distro-version" // another version of it
+	CodeArch         = "arch"           // another architecture
+	CodeStackVersion = "stack-version"  // another version of the stack is installed
+	CodeServiceNode  = "service-node"   // the host is a service node
+	CodeNodes        = "existing-nodes" // the host's database has managed nodes that would be replaced
+	CodeSpace        = "space"          // too little free space
+	CodeNotRoot      = "not-root"       // owners cannot be set
+	CodeConflict     = "type-conflict"  // a directory where a file goes, or the other way round
+)
+
+// Codes lists every code that can be allowed.
+func Codes() []string {
+	return []string{
+		CodeDistro, CodeVersion, CodeArch, CodeStackVersion, CodeServiceNode, CodeNodes, CodeSpace, CodeNotRoot,
+	}
+}
+
+// Change is one entry of a plan, for people and machines to read.
+type Change struct {
+	State string `json:"state"` // "new" or "changed"
+	Path  string `json:"path"`
+}
+
+// Changes lists every entry the plan adds or replaces.
+func (p *Plan) Changes() []Change {
+	all := make([]Change, 0, len(p.changes))
+	for _, c := range p.changes {
+		all = append(all, Change{State: string(c.state), Path: c.path})
+	}
+	return all
+}

@@ -1,0 +1,148 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/host"
+	"github.com/xcrate/xcrate/internal/pkgmgr"
+)
+
+func isRoot() bool { return os.Geteuid() == 0 }
+
+// preflight compares the host with the snapshot's and adds what it finds.
+func (p *planner) preflight(context.Context) error {
+	here, err := host.ReadFacts(p.Root)
+	if err != nil {
+		return err
+	}
+	if !isRoot() {
+		p.find(CodeNotRoot, Block, "run it as root", "not root: owners of restored files cannot be set")
+	}
+	p.checkDistro(here)
+	p.checkStack()
+	return p.checkSpace()
+}
+
+func (p *planner) checkDistro(here artifact.Host) {
+	was := p.snapshot.Config.Host
+	switch {
+	case here.Distro.ID == host.UnknownDistro:
+		p.find("no-distro", Warn, "", "%s has no os-release: whether the distro fits cannot be checked", p.Root.Dir())
+	case was.Distro.ID != here.Distro.ID:
+		p.find(CodeDistro, Block, "install "+was.Distro.ID+" "+was.Distro.Version,
+			"the snapshot is of %s %s, this host is %s %s", was.Distro.ID, was.Distro.Version, here.Distro.ID, here.Distro.Version)
+	case majorMinor(was.Distro.Version) != majorMinor(here.Distro.Version):
+		p.find(CodeVersion, Block, "bring this host to "+was.Distro.Version,
+			"the snapshot is of %s %s, this host is at %s", was.Distro.ID, was.Distro.Version, here.Distro.Version)
+	}
+	if was.Arch != here.Arch {
+		p.find(CodeArch, Block, "use a machine of the same kind", "the snapshot is of a %s machine, this one is %s", was.Arch, here.Arch)
+	}
+	if here.Name != was.Name && here.Distro.ID != host.UnknownDistro {
+		p.find("host-name", Warn, fmt.Sprintf("hostnamectl set-hostname %s", firstOf(was.FQDN, was.Name)),
+			"the snapshot is of host %q, this one is called %q: names and certificates stay those of the snapshot", was.Name, here.Name)
+	}
+}
+
+func firstOf(all ...string) string {
+	for _, s := range all {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// majorMinor is the part of a version that has to be equal: 9.6 of 9.6.1.
+func majorMinor(v string) string {
+	parts := strings.SplitN(v, ".", 3)
+	return strings.Join(parts[:min(2, len(parts))], ".")
+}
+
+// checkStack looks for an installation of the stack that does not fit.
+func (p *planner) checkStack() {
+	for _, m := range p.Stack.Markers {
+		if m.Refuse != "" && p.Root.Exists(m.Path) {
+			p.find(CodeServiceNode, Block, "choose another host", "%s: %s", p.Root.Path(m.Path), m.Refuse)
+		}
+	}
+	was, here := p.snapshot.Config.Stack.Version, installedVersion(p.Stack, p.Root)
+	if was != "" && here != "" && was != here {
+		p.find(CodeStackVersion, Block, "bring this host to "+was+", or start from a fresh install",
+			"the snapshot has %s %s, %s is installed here", p.Stack.Title, was, here)
+	}
+}
+
+// spare is what a filesystem should have left after an import.
+const spare = 64 << 20
+
+func (p *planner) checkSpace() error {
+	p.plan.Space = []Space{}
+	for _, s := range p.need {
+		d, err := p.Root.OpenDir(strings.TrimPrefix(s.Mount, strings.TrimSuffix(p.Root.Dir(), "/")))
+		if err != nil {
+			return err
+		}
+		s.Free, _, err = d.Space()
+		_ = d.Close()
+		if err != nil {
+			return err
+		}
+		p.plan.Space = append(p.plan.Space, *s)
+		if s.Need+spare > s.Free {
+			p.find(CodeSpace, Block, "free "+size(s.Need+spare-s.Free)+" there",
+				"%s has %s free, the import needs %s and %s to spare", s.Mount, size(s.Free), size(s.Need), size(spare))
+		}
+	}
+	slices.SortFunc(p.plan.Space, func(a, b Space) int { return strings.Compare(a.Mount, b.Mount) })
+	return nil
+}
+
+func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
+
+// packages asks the host's package manager what is there.
+func (p *planner) packages(ctx context.Context) error {
+	p.plan.Packages.Install = []artifact.Package{}
+	if !p.wants(artifact.KindPackages) || len(p.snapshot.Layers(artifact.KindPackages)) == 0 {
+		return nil
+	}
+	var wanted []artifact.Package
+	for _, pkg := range p.snapshot.Config.Packages {
+		if pkg.Install {
+			wanted = append(wanted, pkg)
+		}
+	}
+	manager, err := pkgmgr.Detect(ctx, p.Root, p.Runner)
+	if pkgmgr.IsNone(err) {
+		p.find("packages-staged", Warn, "", "no package manager can act on %s: the %d packages are put into %s and not installed",
+			p.Root.Dir(), len(wanted), p.Root.Path(RepositoryDir))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("packages: %w", err)
+	}
+	p.manager, p.plan.Packages.Manager = manager, manager.Name()
+	have, err := manager.Installed(ctx)
+	if err != nil {
+		return fmt.Errorf("packages: %w", err)
+	}
+	installed := map[string]bool{}
+	for _, pkg := range have {
+		installed[pkg.NEVRA()] = true
+	}
+	for _, pkg := range wanted {
+		if installed[pkg.NEVRA()] {
+			p.plan.Packages.Installed++
+		} else {
+			p.plan.Packages.Install = append(p.plan.Packages.Install, pkg)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package restore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"github.com/xcrate/xcrate/internal/host"
+)
+
+// work is where an import keeps what is staged and what was replaced: one
+// directory per filesystem, mode 0700, so that everything gets into place by
+// rename. On the filesystem of StateDir it lies there; on another at the top
+// of that filesystem.
+type work struct {
+	root *host.Root
+	id   string
+	dirs map[uint64]*workDir // by device
+	next int
+}
+
+type workDir struct {
+	*host.Dir
+	path string
+}
+
+func newWork(root *host.Root, id string) (*work, error) {
+	w := &work{root: root, id: id, dirs: map[uint64]*workDir{}}
+	if err := root.MkdirAll(path.Join(StateDir, id), 0o700); err != nil {
+		return nil, fmt.Errorf("work directory: %w", err)
+	}
+	_, err := w.open(path.Join(StateDir, id))
+	return w, err
+}
+
+func (w *work) open(p string) (*workDir, error) {
+	d, err := w.root.OpenDir(p)
+	if err != nil {
+		return nil, fmt.Errorf("work directory: %w", err)
+	}
+	st, err := d.Self()
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	if old := w.dirs[st.Dev]; old != nil {
+		return old, d.Close()
+	}
+	w.dirs[st.Dev] = &workDir{Dir: d, path: p}
+	return w.dirs[st.Dev], nil
+}
+
+// state is the directory with the journal.
+func (w *work) state() (*host.Dir, error) { return w.root.OpenDir(path.Join(StateDir, w.id)) }
+
+// beside returns the work directory on the filesystem where p is or will be.
+func (w *work) beside(p string) (*workDir, error) {
+	top, dev, err := w.filesystem(p)
+	if err != nil {
+		return nil, err
+	}
+	if d := w.dirs[dev]; d != nil {
+		return d, nil
+	}
+	at := path.Join(top, ".xcrate-"+w.id)
+	if err := w.root.MkdirAll(at, 0o700); err != nil {
+		return nil, fmt.Errorf("work directory: %w", err)
+	}
+	return w.open(at)
+}
+
+// filesystem returns the top directory and the device of the filesystem that
+// holds p, or would hold it once made.
+func (w *work) filesystem(p string) (top string, dev uint64, err error) {
+	return filesystem(w.root, p)
+}
+
+func filesystem(root *host.Root, p string) (top string, dev uint64, err error) {
+	p, err = root.Resolve(path.Dir(p))
+	if err != nil {
+		return "", 0, err
+	}
+	var st host.Stat
+	for {
+		st, err = root.Stat(p)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) || p == "/" {
+			return "", 0, err
+		}
+		p = path.Dir(p)
+	}
+	for top = p; top != "/"; top = path.Dir(top) {
+		above, err := root.Stat(path.Dir(top))
+		if err != nil {
+			return "", 0, err
+		}
+		if above.Dev != st.Dev {
+			break
+		}
+	}
+	return top, st.Dev, nil
+}
+
+// slot returns a name no other entry of this import has.
+func (w *work) slot() string {
+	w.next++
+	return fmt.Sprintf("%08d", w.next)
+}
+
+// sync makes everything on the touched filesystems durable.
+func (w *work) sync() error {
+	for _, d := range w.dirs {
+		if err := d.SyncFS(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *work) close() {
+	for _, d := range w.dirs {
+		_ = d.Close()
+	}
+}
+
+// discard removes the work directories and all in them.
+func (w *work) discard() error {
+	var errs []error
+	for _, d := range w.dirs {
+		parent, name, err := w.root.OpenParent(d.path)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		errs = append(errs, parent.RemoveAll(name), parent.Close())
+	}
+	return errors.Join(errs...)
+}
