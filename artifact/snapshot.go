@@ -161,7 +161,7 @@ func (s *Snapshot) Catalog(ctx context.Context, f content.Fetcher, fn func(Entry
 	defer c.Close()
 	for {
 		e, err := c.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

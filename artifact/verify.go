@@ -130,7 +130,7 @@ func (v *verifier) want(k Kind, part int) *Entry {
 	if v.peeked == nil {
 		e, err := v.catalog.Next()
 		if err != nil {
-			if err != io.EOF {
+			if !errors.Is(err, io.EOF) {
 				v.dropCatalog(err)
 			}
 			return nil
@@ -155,7 +155,7 @@ func (v *verifier) endCatalog() {
 		switch {
 		case err == nil:
 			v.peeked = &e
-		case err != io.EOF:
+		case !errors.Is(err, io.EOF):
 			v.dropCatalog(err)
 			return
 		}
@@ -251,7 +251,7 @@ func (v *verifier) entries(ctx context.Context, desc ocispec.Descriptor, got *sp
 	}()
 	for {
 		e, r, err := l.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -291,12 +291,10 @@ func (v *verifier) entry(e Entry, want *Entry, r io.Reader) error {
 	if e.Type == TypeFile {
 		v.sum.Files++
 	}
-	switch e.Kind {
-	case KindPackages:
-		if size, ok := v.packages[e.Path]; ok && size == n {
-			delete(v.packages, e.Path)
-		}
-	case KindDatabase:
+	if size, ok := v.packages[e.Path]; ok && e.Kind == KindPackages && size == n {
+		delete(v.packages, e.Path)
+	}
+	if e.Kind == KindDatabase {
 		delete(v.tables, e.Path)
 	}
 	return nil

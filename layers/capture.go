@@ -33,6 +33,7 @@ type Options struct {
 	Packages []string
 	// NoPackages captures no packages at all.
 	NoPackages bool
+	Runner     host.Runner
 	// Skip are directories that are not captured wherever they lie: the
 	// destination of the export itself.
 	Skip map[host.Inode]bool

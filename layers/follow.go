@@ -3,9 +3,9 @@ package layers
 import (
 	"io"
 	"os"
+	"slices"
 	"strings"
 
-	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/stack"
 )
 
@@ -37,41 +37,39 @@ func (s *scanner) follow() error {
 		s.c.warn("%s", p)
 	}
 	for _, ref := range refs {
-		if s.visited[ref.Path] {
-			continue
-		}
-		if rule := s.c.bound.Decide(ref.Path); rule.Ref != "" && rule.Take == "" {
-			continue // left out by rule: leaves lists it
-		}
-		paths, err := s.c.bound.Glob(ref.Path, s.names)
-		if err != nil {
+		if err := s.followRef(ref, problems); err != nil {
 			return err
-		}
-		taken := false
-		for _, p := range paths {
-			taken = taken || s.c.o.Root.Exists(p)
-			if err := s.start(p, s.followedRule(p)); err != nil {
-				return err
-			}
-		}
-		if !taken {
-			s.c.warn("%s: %s is not there", ref.From, ref.Path)
 		}
 	}
 	return nil
 }
 
-// followedRule takes what a column names as configuration; a file that only
-// its owner may read as a secret.
-func (s *scanner) followedRule(p string) stack.Rule {
-	rule := stack.Rule{Path: p, Take: artifact.KindConfig, Ref: "3.6"}
-	if st, err := s.c.o.Root.Stat(p); err == nil && st.IsRegular() && st.Perm()&0o077 == 0 {
-		rule.Take = artifact.KindSecrets
+func (s *scanner) followRef(ref stack.Ref, problems []string) error {
+	paths, err := s.c.bound.Glob(ref.Path, s.names)
+	if err != nil {
+		return err
 	}
-	if own := s.c.bound.Decide(p); own.Ref != "" {
-		return own
+	there := false
+	for _, p := range paths {
+		there = there || s.c.o.Root.Exists(p)
+		rule := s.c.bound.Decide(p)
+		switch {
+		case s.visited[p]:
+			continue
+		case rule.Ref == "":
+			rule = stack.Rule{Path: p, Take: ref.Kind, Ref: "3.6"}
+		case rule.Take == "":
+			continue // left out by rule: the walk has listed it
+		}
+		if err := s.start(p, rule); err != nil {
+			return err
+		}
 	}
-	return rule
+	said := slices.ContainsFunc(problems, func(p string) bool { return strings.HasPrefix(p, ref.From) && strings.Contains(p, ref.Path) })
+	if !there && !said {
+		s.c.warn("%s: %s is not there", ref.From, ref.Path)
+	}
+	return nil
 }
 
 // rel is a host's path as an entry has it.

@@ -131,7 +131,7 @@ func (s *scanner) visit(d *host.Dir, name, p string, dev uint64, rule stack.Rule
 	}
 	switch {
 	case rule.Take == "":
-		return s.leave(d, name, artifact.LeftOut{Path: p, What: rule.What, Reason: rule.Reason, Restore: rule.Restore})
+		return s.leave(d, name, p, artifact.LeftOut{Path: p, What: rule.What, Reason: rule.Reason, Restore: rule.Restore})
 	case s.c.o.Skip[st.Inode()]:
 		s.out[p] = &artifact.LeftOut{Path: p, What: "the destination of this export", Reason: "a snapshot does not hold itself"}
 		return nil
@@ -195,7 +195,7 @@ func (s *scanner) dir(d *host.Dir, p string, st host.Stat, rule stack.Rule) erro
 		below := path.Join(p, name)
 		if ok && slices.Contains(found.Items, name) {
 			s.visited[below] = true
-			if err := s.leave(d, name, out); err != nil {
+			if err := s.leave(d, name, below, out); err != nil {
 				return err
 			}
 			continue
@@ -234,16 +234,16 @@ func (v dirView) ReadFile(name string, limit int64) ([]byte, error) {
 	return readSmall(v.d, name, limit)
 }
 
-// leave records name in d as left out under out.Path, with all that is below
-// it; several names of one directory add up.
-func (s *scanner) leave(d *host.Dir, name string, out artifact.LeftOut) error {
+// leave records name in d, which the host calls p, as left out under out.Path,
+// with all that is below it; several names of one directory add up.
+func (s *scanner) leave(d *host.Dir, name, p string, out artifact.LeftOut) error {
 	key := out.Path + "\x00" + out.What
 	l := s.out[key]
 	if l == nil {
 		l = &out
 		s.out[key] = l
 	}
-	return s.measure(d, name, l)
+	return s.measure(d, name, p, l)
 }
 
 func (s *scanner) leaveDir(d *host.Dir, p string, out artifact.LeftOut) error {
@@ -255,18 +255,21 @@ func (s *scanner) leaveDir(d *host.Dir, p string, out artifact.LeftOut) error {
 	s.out[p+"\x00"+out.What] = l
 	l.Entries++
 	for _, name := range names {
-		if err := s.measure(d, name, l); err != nil {
+		if err := s.measure(d, name, path.Join(p, name), l); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// measure adds size and number of what name holds to l. What cannot be looked
-// at is still left out: only its size is unknown.
-func (s *scanner) measure(d *host.Dir, name string, l *artifact.LeftOut) error {
+// measure adds size and number of what name holds to l, but for what a rule of
+// its own takes after all.
+func (s *scanner) measure(d *host.Dir, name, p string, l *artifact.LeftOut) error {
 	if err := s.ctx.Err(); err != nil {
 		return err
+	}
+	if p != l.Path && s.c.bound.Decide(p).Take != "" && s.c.bound.Decide(path.Dir(p)).Take == "" {
+		return nil
 	}
 	st, err := d.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -295,7 +298,7 @@ func (s *scanner) measure(d *host.Dir, name string, l *artifact.LeftOut) error {
 		return err
 	}
 	for _, n := range names {
-		if err := s.measure(sub, n, l); err != nil {
+		if err := s.measure(sub, n, path.Join(p, n), l); err != nil {
 			return err
 		}
 	}

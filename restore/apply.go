@@ -14,6 +14,7 @@ import (
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/host"
+	"github.com/xcrate/xcrate/internal/pkgmgr"
 )
 
 // ErrLocked is wrapped when another import is running on the host.
@@ -198,7 +199,7 @@ func (a *applier) installPackages(ctx context.Context) error {
 		return nil
 	}
 	a.Progress.Phase("installing packages", 0)
-	if err := a.manager.Install(ctx, RepositoryDir, a.plan.Packages.Install, a.log); err != nil {
+	if err := a.manager.Install(ctx, pkgmgr.Repo{Dir: RepositoryDir}, a.plan.Packages.Install, a.log); err != nil {
 		return fmt.Errorf("packages: %w", err)
 	}
 	return a.compareAgain(ctx)

@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -120,7 +121,7 @@ func (p *planner) packages(ctx context.Context) error {
 		}
 	}
 	manager, err := pkgmgr.Detect(ctx, p.Root, p.Runner)
-	if pkgmgr.IsNone(err) {
+	if errors.Is(err, pkgmgr.ErrNone) {
 		p.find("packages-staged", Warn, "", "no package manager can act on %s: the %d packages are put into %s and not installed",
 			p.Root.Dir(), len(wanted), p.Root.Path(RepositoryDir))
 		return nil

@@ -67,7 +67,7 @@ func (s *stager) entry(ctx context.Context, l *artifact.LayerReader, c *change) 
 			return err
 		}
 		e, r, err := l.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return fmt.Errorf("entry %q: in the catalog, not in the layer", c.entry.Path)
 		}
 		if err != nil {

@@ -113,7 +113,7 @@ func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, des
 	config, parts, err := layers.Capture(ctx, w, layers.Options{
 		Root: root, Stack: stack.XCAT(), Packages: o.packages, NoPackages: none,
 		Skip: map[host.Inode]bool{inode: true}, TempDir: temp,
-		Tool: "xcrate " + version, Now: a.now(), Progress: p,
+		Runner: a.runner, Tool: "xcrate " + version, Now: a.now(), Progress: p,
 		Services: func(ctx context.Context, root *host.Root, roles []stack.Service) ([]artifact.Service, error) {
 			var units [][]string
 			for _, r := range roles {

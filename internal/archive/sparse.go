@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -77,9 +78,14 @@ func extents(f *os.File, size int64) ([]extent, error) {
 	return all, nil
 }
 
-// sparseMap is the block-padded map that stands before the data.
-func sparseMap(all []extent) []byte {
+// sparseMap is the block-padded map that stands before the data. A hole at the
+// end is closed with an empty extent: GNU tar takes the last one's end for the
+// size of the file.
+func sparseMap(all []extent, size int64) []byte {
 	var b bytes.Buffer
+	if last := len(all) - 1; last < 0 || all[last].off+all[last].len < size {
+		all = append(slices.Clone(all), extent{off: size})
+	}
 	fmt.Fprintf(&b, "%d\n", len(all))
 	for _, x := range all {
 		fmt.Fprintf(&b, "%d\n%d\n", x.off, x.len)
@@ -97,7 +103,7 @@ func writeSparse(out io.Writer, e artifact.Entry, all []extent, r io.ReaderAt) e
 	if err != nil {
 		return err
 	}
-	m := sparseMap(all)
+	m := sparseMap(all, e.Size)
 	stored := int64(len(m))
 	for _, x := range all {
 		stored += x.len

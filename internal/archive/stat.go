@@ -16,7 +16,9 @@ var ErrSocket = errors.New("socket")
 
 // Names gives the names of user and group ids, "" for an id without one.
 type Names interface {
+	// User returns the name of uid.
 	User(uid int) string
+	// Group returns the name of gid.
 	Group(gid int) string
 }
 

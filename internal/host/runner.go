@@ -8,6 +8,7 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -62,8 +63,9 @@ func (Exec) Run(ctx context.Context, c Command) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, path, c.Args...)
 	cmd.Dir = "/"
 	cmd.Env = append([]string{"PATH=" + cleanPath, "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb"}, c.Env...)
-	cmd.Stdout = io.MultiWriter(writers(&stdout, last, c.Output)...)
-	cmd.Stderr = io.MultiWriter(writers(last, c.Output)...)
+	both := &locked{w: io.MultiWriter(writers(last, c.Output)...)}
+	cmd.Stdout = io.MultiWriter(&stdout, both)
+	cmd.Stderr = both
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: c.Chroot}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
@@ -105,6 +107,18 @@ func writers(all ...io.Writer) []io.Writer {
 	return set
 }
 
+// locked lets the two goroutines that copy stdout and stderr share a writer.
+type locked struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
 // tail keeps the last max bytes written to it.
 type tail struct {
 	max int
@@ -125,6 +139,15 @@ func (t *tail) String() string {
 		return ""
 	}
 	return ": " + s
+}
+
+// ExitCode returns the code a program ended with if err is about that, else -1.
+func ExitCode(err error) int {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	return -1
 }
 
 // IsNotFound reports whether err says that a program is not there.

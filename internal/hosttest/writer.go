@@ -75,6 +75,9 @@ func (w *writer) dir(p string, mode uint32, owner string) {
 		w.fail(p, err)
 	}
 	w.dirs[p] = w.mtime(p)
+	if w.single {
+		mode |= 0o700 // who is not root could neither fill nor remove it
+	}
 	w.own(p, mode, owner)
 }
 
@@ -157,6 +160,9 @@ func (w *writer) xattr(p, name, value string) {
 // own sets owner and mode, in this order: chown clears setuid bits.
 func (w *writer) own(p string, mode uint32, owner string) {
 	w.chown(p, owner)
+	if w.single && mode == 0 {
+		mode = 0o400 // who is not root could not read it back
+	}
 	if w.err == nil {
 		w.fail(p, unix.Fchmodat(unix.AT_FDCWD, w.path(p), mode, 0))
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"go/ast"
 	"go/token"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -60,6 +61,7 @@ func TestNoInit(t *testing.T) {
 // TestNoGlobalClock finds package variables that hold a clock: two tests that set one cannot run side by side.
 func TestNoGlobalClock(t *testing.T) {
 	for _, s := range sources(t) {
+		clock := importName(s.tree, "time")
 		for _, d := range s.tree.Decls {
 			g, ok := d.(*ast.GenDecl)
 			if !ok || g.Tok != token.VAR {
@@ -70,13 +72,23 @@ func TestNoGlobalClock(t *testing.T) {
 				if !ok || sel.Sel.Name != "Now" {
 					return true
 				}
-				if x, ok := sel.X.(*ast.Ident); ok && x.Name == "time" {
+				if x, ok := sel.X.(*ast.Ident); ok && x.Name == clock {
 					t.Errorf("%s: a global clock: take a time.Time or a func() time.Time as a parameter", s.at(sel))
 				}
 				return true
 			})
 		}
 	}
+}
+
+// importName is the name path goes by in a file: its last part, or what the import says.
+func importName(f *ast.File, path string) string {
+	for _, i := range f.Imports {
+		if i.Path.Value == strconv.Quote(path) && i.Name != nil {
+			return i.Name.Name
+		}
+	}
+	return path[strings.LastIndex(path, "/")+1:]
 }
 
 func firstLine(s string) string {

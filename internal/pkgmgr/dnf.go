@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os/exec"
 	"path"
 	"strings"
+	"sync"
+	"unicode/utf8"
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/host"
@@ -92,9 +93,8 @@ func (d *dnf) transaction(ctx context.Context, repo Repo, pkgs []artifact.Packag
 	}
 	if _, err := d.run.Run(ctx, cmd); err != nil {
 		// The command line names every package: its exit code and what it said are more use.
-		var exit *exec.ExitError
-		if errors.As(err, &exit) && ctx.Err() == nil {
-			err = exit
+		if code := host.ExitCode(err); code >= 0 && ctx.Err() == nil {
+			err = fmt.Errorf("exit status %d", code)
 		}
 		return errors.Join(fmt.Errorf("dnf: %w: %s", err, words), words.err)
 	}
@@ -105,9 +105,12 @@ func (d *dnf) transaction(ctx context.Context, repo Repo, pkgs []artifact.Packag
 func options(dir string) []string {
 	args := []string{
 		"--assumeyes",
-		"--repofrompath=" + RepoID + ",file://" + dir,
+		"--repofrompath=" + RepoID + "," + fileURL(dir),
 		// A package that is not to be had ends the run, whatever dnf.conf says.
 		"--setopt=strict=1",
+		// An earlier snapshot's repository may have been at the same place, and
+		// what is remembered of one that is out of reach cannot be installed.
+		"--refresh",
 		// No network is no error as long as nothing is needed from there, and
 		// is found out in seconds: dnf would try ten times for half a minute.
 		"--setopt=*.skip_if_unavailable=1",
@@ -118,8 +121,6 @@ func options(dir string) []string {
 		"skip_if_unavailable=0",
 		"gpgcheck=0",
 		"repo_gpgcheck=0",
-		// An earlier snapshot's repository may have been at the same place.
-		"metadata_expire=0",
 		// The snapshot's file wins over one of the same name elsewhere.
 		"priority=1",
 		// EL 8 and 9 hide packages whose name a module has.
@@ -128,6 +129,21 @@ func options(dir string) []string {
 		args = append(args, "--setopt="+RepoID+"."+option)
 	}
 	return args
+}
+
+// fileURL is directory dir as a URL. All that may mean something to dnf, which
+// splits at commas and blanks and expands variables, is escaped.
+func fileURL(dir string) string {
+	var b strings.Builder
+	b.WriteString("file://")
+	for _, c := range []byte(dir) {
+		if c < utf8.RuneSelf && (isAlnum(rune(c)) || strings.IndexByte("/._-", c) >= 0) {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
 }
 
 // spec is a package as an argument of dnf. Without an epoch dnf takes any.
@@ -151,16 +167,14 @@ func (d *dnf) repoDir(repo Repo) (string, error) {
 	if d.outside {
 		dir = d.root.Path(dir)
 	}
-	bad := func(r rune) bool { return !isAlnum(r) && !strings.ContainsRune("/._+-", r) }
-	if strings.ContainsFunc(dir, bad) {
-		return "", fmt.Errorf("repository %q: dnf takes a path of letters, digits and . _ + - only", dir)
-	}
 	return dir, nil
 }
 
 // lastLines passes output on and keeps the end of it. A log that cannot be
-// written must not end a transaction halfway, so its error waits.
+// written must not end a transaction halfway, so its error waits. Standard
+// output and standard error may come at the same time.
 type lastLines struct {
+	mu  sync.Mutex
 	log io.Writer
 	buf []byte
 	err error
@@ -169,6 +183,8 @@ type lastLines struct {
 const maxWords = 2048
 
 func (l *lastLines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.log != nil && l.err == nil {
 		if _, err := l.log.Write(b); err != nil {
 			l.err = fmt.Errorf("log of dnf: %w", err)

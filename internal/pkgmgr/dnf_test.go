@@ -13,7 +13,8 @@ import (
 	"github.com/xcrate/xcrate/internal/hosttest"
 )
 
-const repoDir = "/var/lib/xcrate/repo"
+// repoDir has in it what dnf would split or expand.
+const repoDir = "/var/lib/xcrate/a, b $basearch/caf\u00e9%20+~"
 
 // elRoot returns a fresh EL root that has a distro repository at an address
 // nobody answers at, as an air-gapped machine does.

@@ -22,7 +22,8 @@ type Manager interface {
 	// Install installs exactly pkgs from repo, in one transaction, with what
 	// they need from there or from the repositories the root has configured
 	// and that can be reached. Those already installed are left as they are; if
-	// that is all, nothing is run. What the manager says goes to log. Afterwards
+	// that is all, nothing is run. Another version of one is replaced, a newer
+	// one too: whether it may be is the caller's to decide before. What the manager says goes to log. Afterwards
 	// the database is compared: a package that is missing or is there in
 	// another version is an error that names it.
 	Install(ctx context.Context, repo Repo, pkgs []artifact.Package, log io.Writer) error

@@ -43,8 +43,8 @@ func allMetadata() []metadata {
 //
 // The bytes depend on the packages alone: what asks for a time gets the newest
 // build time. The lists are gzip, which every dnf, yum and zypper reads. One
-// package's header is in memory at a time; each is read four times, because a
-// list's name holds the digest of its content.
+// package's header is in memory at a time; each is read six times, twice for every
+// list, because a list's name holds the digest of its content.
 func WriteRepodata(pkgs []Package, create func(name string, write func(io.Writer) error) error) error {
 	pkgs = slices.Clone(pkgs)
 	slices.SortFunc(pkgs, func(a, b Package) int { return cmp.Compare(a.File, b.File) })

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"strconv"
 	"strings"
 
@@ -194,9 +193,6 @@ func (p Package) details() (Details, error) {
 	}
 	return d, nil
 }
-
-// base is the name of the file as it was found.
-func (p Package) base() string { return path.Base(p.From) }
 
 // counter counts what was read through it.
 type counter struct {

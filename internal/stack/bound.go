@@ -44,7 +44,7 @@ func (s Stack) Bind(t Tables, homes []string) (*Bound, error) {
 		}
 		for _, p := range paths {
 			b.rules = append(b.rules, boundRule{rule: r, path: p})
-			b.trie.add(p, r)
+			b.trie.add(p, r, i)
 		}
 	}
 	return b, nil
@@ -92,7 +92,7 @@ func cleanHomes(homes []string) []string {
 // rule takes already because it takes what lies above. Those of rules that
 // leave out are among them, so that what exists of them can be listed. Names
 // that look like a glob are escaped: hand each to Glob. They need not exist.
-// They are sorted, and none lies below another.
+// They are sorted. Only one that is taken may lie below another, which is left out.
 func (b *Bound) Starts() []string {
 	var set []string
 	for _, r := range b.rules {
@@ -110,11 +110,11 @@ func (b *Bound) Starts() []string {
 func (b *Bound) above(p []component) *Rule {
 	var best *Rule
 	var score rank
-	for _, r := range b.rules {
+	for i, r := range b.rules {
 		if len(r.path) >= len(p) || !covers(r.path, p) {
 			continue
 		}
-		if s := rankOf(r.path); best == nil || s.over(score) {
+		if s := rankOf(r.path, i); best == nil || s.over(score) {
 			best, score = r.rule, s
 		}
 	}

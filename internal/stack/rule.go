@@ -145,3 +145,6 @@ func pathOf(set []component) string {
 	}
 	return b.String()
 }
+
+// escape returns the pattern that stands for path p alone.
+func escape(p string) string { return pathOf(components(p)) }

@@ -17,31 +17,42 @@ type edge struct {
 }
 
 // rank orders the rules that match one path.
-type rank struct{ depth, literal int }
+type rank struct {
+	depth, literal int // components, and bytes of plain text in them
+	globs, row     int // components that are globs, and place among the rows
+}
 
 // over reports whether a decides before b.
 func (a rank) over(b rank) bool {
-	if a.depth != b.depth {
+	switch {
+	case a.depth != b.depth:
 		return a.depth > b.depth
+	case a.literal != b.literal:
+		return a.literal > b.literal
+	case a.globs != b.globs:
+		return a.globs < b.globs
 	}
-	return a.literal > b.literal
+	return a.row < b.row
 }
 
-func rankOf(p []component) rank {
-	r := rank{depth: len(p)}
+func rankOf(p []component, row int) rank {
+	r := rank{depth: len(p), row: row}
 	for _, c := range p {
 		r.literal += c.literal()
+		if c.glob {
+			r.globs++
+		}
 	}
 	return r
 }
 
 // add puts rule r at pattern p. The first of two rules at one pattern stays.
-func (n *node) add(p []component, r *Rule) {
+func (n *node) add(p []component, r *Rule, row int) {
 	for _, c := range p {
 		n = n.child(c)
 	}
 	if n.rule == nil {
-		n.rule, n.rank = r, rankOf(p)
+		n.rule, n.rank = r, rankOf(p, row)
 	}
 }
 

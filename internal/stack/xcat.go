@@ -42,7 +42,7 @@ func xcatVars() []Var {
 func xcatRules() []Rule {
 	var all []Rule
 	for _, rows := range [][]Rule{
-		xcatIdentity(), xcatNaming(), xcatHostServices(), xcatSystem(), xcatInstall(), xcatTFTPBoot(),
+		xcatIdentity(), xcatNaming(), xcatAddresses(), xcatHostServices(), xcatSystem(), xcatInstall(), xcatTFTPBoot(),
 	} {
 		all = append(all, rows...)
 	}

@@ -2,8 +2,8 @@ package stack
 
 import "github.com/xcrate/xcrate/artifact"
 
-// xcatNaming are names, addresses and time: hosts, DNS, DHCP, NTP. Files that
-// hold the TSIG key of DNS and DHCP are secrets.
+// xcatNaming are names: hosts and DNS. Files that hold the TSIG key, which DNS
+// and DHCP share, are secrets.
 func xcatNaming() []Rule {
 	const secrets, config = artifact.KindSecrets, artifact.KindConfig
 	return []Rule{
@@ -31,7 +31,13 @@ func xcatNaming() []Rule {
 		leave("/var/named/chroot", "bind mounts and devices of named-chroot", "its setup service makes them from the files above", "", "3.2"),
 		take(config, "/var/lib/named", "DNS zones with their journals (SLES)", "3.2"),
 		take(config, "/var/lib/bind", "DNS zones with their journals (Debian)", "3.2"),
+	}
+}
 
+// xcatAddresses are addresses, boot and time: DHCP, TFTP, NTP.
+func xcatAddresses() []Rule {
+	const secrets, config = artifact.KindSecrets, artifact.KindConfig
+	return []Rule{
 		take(secrets, "/etc/dhcp", "DHCP server configuration with the OMAPI key", "3.2"),
 		take(secrets, "/etc/dhcp3", "DHCP server configuration with the OMAPI key (old Debian)", "3.2"),
 		take(secrets, "/etc/dhcpd.conf*", "DHCP server configuration with the OMAPI key (SLES)", "3.2"),

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/xcrate/xcrate/internal/hosttest"
+)
+
+// TestMain makes the test binary the commands that scripts call.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"xcrate":       func() { os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr)) },
+		"xcatimport":   func() { os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr)) },
+		"samplemn":     func() { end(sampleMN(os.Args[1:])) },
+		"baseroot":     func() { end(hosttest.BaseRoot(os.Args[1])) },
+		"difftrees":    func() { end(diffTrees(os.Args[1:])) },
+		"flipbit":      func() { end(flipBit(os.Args[1], os.Args[2])) },
+		"layerdigests": func() { end(layerDigests(os.Args[1])) },
+	})
+}
+
+func end(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// TestScripts runs the specification of the command line.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "../../testdata/script",
+		RequireExplicitExec: true,
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("condition %q", cond)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitCode},
+	})
+}
+
+// exitCode runs a command and checks how it ends: exitcode CODE COMMAND...
+func exitCode(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if err != nil {
+		if _, err := fmt.Sscanf(err.Error(), "exit status %d", &got); err != nil {
+			ts.Fatalf("%v", err)
+		}
+	}
+	if (got == want) == neg {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+func sampleMN(args []string) error {
+	o := hosttest.SampleOptions{Nodes: 40, SingleOwner: os.Geteuid() != 0}
+	if len(args) > 1 {
+		n, err := strconv.Atoi(args[1])
+		if err != nil {
+			return err
+		}
+		o.Nodes = n
+	}
+	return hosttest.SampleMN(args[0], o)
+}
+
+// diffTrees A B [PREFIX...] prints how B differs from A.
+func diffTrees(args []string) error {
+	a, err := hosttest.Tree(args[0], args[2:]...)
+	if err != nil {
+		return err
+	}
+	b, err := hosttest.Tree(args[1], args[2:]...)
+	if err != nil {
+		return err
+	}
+	if diff := hosttest.DiffTrees(a, b, hosttest.DiffOptions{}); len(diff) > 0 {
+		return fmt.Errorf("%s", strings.Join(diff, "\n"))
+	}
+	return nil
+}
+
+// flipBit changes one bit in the middle of a file.
+func flipBit(file, bit string) error {
+	n, err := strconv.Atoi(bit)
+	if err != nil {
+		return err
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	at := len(b) / 2
+	b[at] ^= 1 << (n % 8)
+	st, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, b, st.Mode())
+}
+
+// layerDigests prints kind and digest of every layer of the only snapshots in
+// a layout's index, for comparing two of them.
+func layerDigests(dir string) error {
+	s, err := openSnapshot(context.Background(), dir)
+	if err != nil {
+		return err
+	}
+	for _, l := range s.Manifest.Layers {
+		fmt.Println(l.Annotations["dev.xcrate.kind"], l.Digest, filepath.Base(l.MediaType))
+	}
+	return s.Close()
+}

@@ -1,0 +1,250 @@
+package layers
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/host"
+	"github.com/xcrate/xcrate/internal/pkgmgr"
+)
+
+// packages gathers package files and writes them as one repository.
+func (c *capture) packages(ctx context.Context) (err error) {
+	c.config.Packages = []artifact.Package{}
+	if c.o.NoPackages {
+		c.warn("packages were not captured: an import cannot install them")
+		return nil
+	}
+	found, release, err := c.findPackages(ctx)
+	defer func() { err = errors.Join(err, release()) }()
+	if err != nil {
+		return err
+	}
+	if err := c.markInstalled(ctx, found); err != nil {
+		return err
+	}
+	for i := range found {
+		found[i].File = "Packages/" + found[i].File
+		c.config.Packages = append(c.config.Packages, found[i].listed())
+	}
+	if !slices.ContainsFunc(found, func(p foundPackage) bool { return p.Install }) {
+		return fmt.Errorf("%w in %s", ErrNoPackages, strings.Join(c.packagePlaces(), ", "))
+	}
+	slices.SortFunc(found, func(a, b foundPackage) int { return strings.Compare(a.File, b.File) })
+	slices.SortFunc(c.config.Packages, func(a, b artifact.Package) int { return strings.Compare(a.File, b.File) })
+	var total int64
+	for _, p := range found {
+		total += p.Size
+	}
+	c.o.Progress.Phase("packages", total)
+	return c.layer(ctx, artifact.KindPackages, artifact.TypeTar, func(w *layerWriter) error { return writeRepository(w, found) })
+}
+
+func (c *capture) packagePlaces() []string {
+	if len(c.o.Packages) > 0 {
+		return c.o.Packages
+	}
+	return c.bound.PackageDirs()
+}
+
+// findPackages searches the directories the caller named, or those the stack
+// keeps packages in. The packages can be read until release is called.
+func (c *capture) findPackages(ctx context.Context) (_ []foundPackage, release func() error, err error) {
+	var roots []*host.Root
+	release = func() error {
+		var errs []error
+		for _, r := range roots {
+			errs = append(errs, r.Close())
+		}
+		return errors.Join(errs...)
+	}
+	all := packageSet{seen: map[string]foundPackage{}}
+	for _, dir := range c.o.Packages {
+		root, err := host.OpenRoot(dir)
+		if err != nil {
+			return nil, release, err
+		}
+		roots = append(roots, root)
+		if err := all.search(ctx, c, root, c.narrow(root, "/")); err != nil {
+			return nil, release, err
+		}
+	}
+	if len(c.o.Packages) > 0 {
+		return all.list, release, nil
+	}
+	for _, pattern := range c.bound.PackageDirs() {
+		dirs, err := c.bound.Glob(pattern, (&scanner{c: c}).names)
+		if err != nil {
+			return nil, release, err
+		}
+		for _, dir := range dirs {
+			if !c.o.Root.Exists(dir) {
+				continue
+			}
+			if err := all.search(ctx, c, c.o.Root, c.narrow(c.o.Root, dir)); err != nil {
+				return nil, release, err
+			}
+		}
+	}
+	return all.list, release, nil
+}
+
+// narrow returns the part of directory dir that is for the host's distro and
+// architecture, if dir is laid out as xcat-dep is (rh9/x86_64, sles15/ppc64le):
+// the others hold other builds of the same packages.
+func (c *capture) narrow(root *host.Root, dir string) string {
+	distro, arch := c.config.Host.Distro, c.config.Host.Arch
+	major, _, _ := strings.Cut(distro.Version, ".")
+	family := "rh"
+	if distro.ID == "sles" || strings.Contains(distro.Like, "suse") {
+		family = "sles"
+	}
+	if own := path.Join(dir, family+major, arch); root.Exists(own) {
+		return own
+	}
+	return dir
+}
+
+// packageSet gathers packages from several places, each once.
+type packageSet struct {
+	list []foundPackage
+	seen map[string]foundPackage // by NEVRA
+}
+
+// foundPackage is a package and where it lies on this machine.
+type foundPackage struct {
+	pkgmgr.Package
+	place string
+}
+
+// listed is the package as the config lists it.
+func (p foundPackage) listed() artifact.Package {
+	entry := p.Package.Package
+	entry.From = p.place
+	return entry
+}
+
+func (s *packageSet) search(ctx context.Context, c *capture, root *host.Root, dir string) error {
+	found, err := pkgmgr.Find(ctx, root, dir)
+	if err != nil {
+		return err
+	}
+	for _, l := range found.LeftOut {
+		l.Path = root.Path(l.Path)
+		c.leaveOut(l)
+	}
+	for _, pkg := range found.Packages {
+		p := foundPackage{pkg, root.Path(pkg.From)}
+		old, ok := s.seen[p.NEVRA()]
+		if ok && old.Digest != p.Digest {
+			return fmt.Errorf("package %s: %s and %s differ", p.NEVRA(), old.place, p.place)
+		}
+		if !ok {
+			s.seen[p.NEVRA()] = p
+			s.list = append(s.list, p)
+		}
+	}
+	return nil
+}
+
+// markInstalled says of each package whether an import installs it: those of
+// the stack that are installed on the host; where nothing can tell, the newest
+// of each that fits the host.
+func (c *capture) markInstalled(ctx context.Context, found []foundPackage) error {
+	manager, err := pkgmgr.Detect(ctx, c.o.Root, c.o.Runner)
+	if errors.Is(err, pkgmgr.ErrNone) {
+		c.markNewest(found)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	installed, err := manager.Installed(ctx)
+	if err != nil {
+		return err
+	}
+	byName := map[string]int{}
+	for i, p := range found {
+		byName[p.NEVRA()] = i
+	}
+	for _, p := range installed {
+		if !c.o.Stack.Packages.Installs(p.Name) {
+			continue
+		}
+		if i, ok := byName[p.NEVRA()]; ok {
+			found[i].Install = true
+		} else {
+			c.warn("package %s is installed here and was found nowhere: an import cannot install it", p.NEVRA())
+		}
+	}
+	return nil
+}
+
+func (c *capture) markNewest(found []foundPackage) {
+	newest := map[string]int{}
+	for i, p := range found {
+		if !c.o.Stack.Packages.Installs(p.Name) || (p.Arch != "noarch" && p.Arch != c.config.Host.Arch) {
+			continue
+		}
+		if best, ok := newest[p.Name]; !ok || pkgmgr.CompareEVR(found[best].Package.Package, p.Package.Package) < 0 {
+			newest[p.Name] = i
+		}
+	}
+	for _, i := range newest {
+		found[i].Install = true
+	}
+}
+
+// writeRepository writes the packages and their metadata, sorted by path:
+// "Packages" comes before "repodata".
+func writeRepository(w *layerWriter, found []foundPackage) error {
+	var newest int64
+	for _, p := range found {
+		newest = max(newest, p.BuildTime)
+		if err := addPackage(w, p); err != nil {
+			return fmt.Errorf("package %s: %w", p.place, err)
+		}
+	}
+	lists := map[string][]byte{}
+	err := pkgmgr.WriteRepodata(packagesOf(found), func(name string, write func(io.Writer) error) error {
+		var b bytes.Buffer
+		if err := write(&b); err != nil {
+			return err
+		}
+		lists[name] = b.Bytes()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range sortedKeys(lists) {
+		if err := w.addBytes(name, lists[name], 0o644, artifact.Time{Sec: newest}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func addPackage(w *layerWriter, p foundPackage) (err error) {
+	f, err := p.Open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return w.add(made(p.File, p.Size, 0o644, artifact.Time{Sec: p.BuildTime}), &checked{r: f, want: p.Digest, sum: p.Digest.Algorithm().Digester()})
+}
+
+func packagesOf(found []foundPackage) []pkgmgr.Package {
+	all := make([]pkgmgr.Package, 0, len(found))
+	for _, p := range found {
+		all = append(all, p.Package)
+	}
+	return all
+}

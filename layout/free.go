@@ -1,0 +1,31 @@
+package layout
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Free returns how many bytes an unprivileged writer could still put on the
+// filesystem of dir; what is reserved for root does not count. A dir that does
+// not exist yet is measured where Create would make it: at its parent.
+func Free(dir string) (uint64, error) {
+	var s unix.Statfs_t
+	err := unix.Statfs(dir, &s)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = unix.Statfs(filepath.Dir(filepath.Clean(dir)), &s)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	// statfs(2) counts in fragments; old filesystems leave their size 0 and
+	// mean blocks.
+	unit := s.Frsize
+	if unit <= 0 {
+		unit = s.Bsize
+	}
+	return s.Bavail * uint64(unit), nil
+}
