@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -201,6 +202,9 @@ func made(path string, size int64, mode uint32, mtime artifact.Time) artifact.En
 
 // catalog writes the catalog layer: all entries in manifest order.
 func (c *capture) catalog(ctx context.Context) error {
+	slices.SortFunc(c.config.Kinds, func(a, b artifact.KindSum) int {
+		return slices.Index(artifact.Kinds(), a.Kind) - slices.Index(artifact.Kinds(), b.Kind)
+	})
 	desc, err := c.sink.PutBlob(ctx, artifact.TypeCatalog, func(w io.Writer) error {
 		cat, err := artifact.NewCatalogWriter(w)
 		if err != nil {

@@ -2,13 +2,11 @@ package layers
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/database"
@@ -48,4 +46,106 @@ func (c *capture) database(ctx context.Context) (err error) {
 	c.config.Database = artifact.Database{Engine: string(where.Engine), Dir: where.Dir}
 	c.o.Progress.Phase("database", 0)
 	return c.layer(ctx, artifact.KindDatabase, artifact.TypeTarZstd, func(w *layerWriter) error { return c.dump(ctx, src, w) })
+}
+
+// bind joins the stack with the host's tables and homes, and learns its version.
+func (c *capture) bind(tables stack.Tables) (err error) {
+	var homes []string
+	for _, u := range c.accounts.Users() {
+		homes = append(homes, u.Home)
+	}
+	if c.bound, err = c.o.Stack.Bind(tables, homes); err != nil {
+		return err
+	}
+	c.config.Stack = artifact.Stack{Name: c.o.Stack.Name}
+	if b, err := c.o.Root.ReadFile(c.o.Stack.VersionFile, 1<<20); err == nil {
+		c.config.Stack.Version = stack.Version(b)
+	}
+	return nil
+}
+
+// readTables returns the rows of the named tables, those the database has.
+func readTables(ctx context.Context, src database.Source, names []string) (stack.Tables, error) {
+	have, err := src.Tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tables := stack.Tables{}
+	for _, name := range names {
+		if !slices.Contains(have, name) {
+			continue
+		}
+		schema, err := src.Schema(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		err = src.Rows(ctx, name, func(row []database.Value) error {
+			values := map[string]string{}
+			for i, v := range row {
+				if !v.Null {
+					values[schema.Columns[i].Name] = v.Text
+				}
+			}
+			tables[name] = append(tables[name], values)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return tables, nil
+}
+
+// dump writes the schemas and every table. The tables are read twice: a tar
+// header needs the size, and a table may be larger than memory. Both passes see
+// the same moment, so they write the same bytes.
+func (c *capture) dump(ctx context.Context, src database.Source, w *layerWriter) error {
+	sizes := map[string]int64{}
+	measured, err := database.Dump(ctx, src, func(name string, write func(io.Writer) error) error {
+		var n byteCounter
+		err := write(&n)
+		sizes[name] = int64(n)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	schemas, err := database.EncodeSchemas(measured.Schemas)
+	if err != nil {
+		return err
+	}
+	if err := w.addBytes(artifact.SchemaFile, schemas, 0o600, artifact.Time{}); err != nil {
+		return err
+	}
+	dumped, err := database.Dump(ctx, src, func(name string, write func(io.Writer) error) error {
+		return w.stream(made(path.Join(artifact.TablesDir, name), sizes[name], 0o600, artifact.Time{}), write)
+	})
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(measured.Tables, dumped.Tables) {
+		return errors.New("two readings of the same moment differ")
+	}
+	c.config.Database.Tables = dumped.Tables
+	for _, l := range src.LeftOut() {
+		c.leaveOut(l)
+	}
+	return nil
+}
+
+// byteCounter counts what is written to it.
+type byteCounter int64
+
+func (n *byteCounter) Write(p []byte) (int, error) {
+	*n += byteCounter(len(p))
+	return len(p), nil
+}
+
+// stream writes entry e with the content that write writes.
+func (w *layerWriter) stream(e artifact.Entry, write func(io.Writer) error) error {
+	r, pipe := io.Pipe()
+	go func() { pipe.CloseWithError(write(pipe)) }()
+	err := w.add(e, r)
+	r.CloseWithError(errors.New("layer not written")) // lets write end if add did not read all
+	return err
 }

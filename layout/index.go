@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -79,8 +80,17 @@ func parseEntry(raw json.RawMessage) entry {
 	if e.err = json.Unmarshal(raw, &e.desc); e.err != nil {
 		return e
 	}
-	if e.err = e.desc.Digest.Validate(); e.err == nil && e.desc.Size < 0 {
+	switch {
+	case e.desc.Annotations != nil && e.fields["annotations"] == nil:
+		// encoding/json takes "Annotations" too; the rest of this file does not.
+		e.err = errors.New(`field "annotations" in other letters`)
+	case e.desc.Size < 0:
 		e.err = fmt.Errorf("size %d", e.desc.Size)
+	default:
+		// Another tool's digest algorithm is no fault of the index.
+		if err := e.desc.Digest.Validate(); !errors.Is(err, digest.ErrDigestUnsupported) {
+			e.err = err
+		}
 	}
 	return e
 }
@@ -145,6 +155,7 @@ func (idx *index) set(desc ocispec.Descriptor, tags []string) error {
 			loose = append(loose, bare)
 		}
 	}
+	tags = slices.Compact(slices.Sorted(slices.Values(tags)))
 	if len(tags) == 0 {
 		tags = []string{""}
 	}

@@ -217,6 +217,10 @@ func (l *Layout) resolveDefault(ctx context.Context) (ocispec.Descriptor, error)
 	return ocispec.Descriptor{}, fmt.Errorf("layout %s: %w", l.store.dir, err)
 }
 
+// maxTagsShown keeps messages short in a layout with years of nightly copies.
+// Default tags end in the time, so that the last of them are the newest.
+const maxTagsShown = 20
+
 // tags says in a sentence part which tags there are.
 func (l *Layout) tags() string {
 	var tags []string
@@ -232,5 +236,9 @@ func (l *Layout) tags() string {
 	case len(tags) == 0:
 		return "nothing in the layout has a tag, give a digest"
 	}
-	return "tags: " + strings.Join(tags, ", ")
+	more := ""
+	if over := len(tags) - maxTagsShown; over > 0 {
+		tags, more = tags[over:], fmt.Sprintf(" and %d before them", over)
+	}
+	return "tags: " + strings.Join(tags, ", ") + more
 }

@@ -82,6 +82,10 @@ func parseReference(s string, look func(path string) place) (Reference, error) {
 	if strings.ContainsRune(rest, 0) {
 		return Reference{}, fmt.Errorf("path holds a NUL byte")
 	}
+	if strings.HasPrefix(rest, "//") {
+		// The same place, and no URL behind "oci:".
+		rest = "/" + strings.TrimLeft(rest, "/")
+	}
 	r := Reference{Path: rest}
 	if look(rest) == placeNone {
 		var err error

@@ -139,7 +139,7 @@ func (a *applier) run(ctx context.Context) (stopped []string, err error) {
 	defer func() { err = errors.Join(err, a.journal.close()) }()
 	a.commit = &committer{
 		work: a.work, journal: a.journal, owners: a.owners, homes: a.homes(),
-		touched: map[string]bool{}, known: map[string]bool{}, lost: map[string][]string{},
+		touched: map[string]bool{}, known: map[string]bool{}, lost: map[string][]string{}, fault: a.fault,
 	}
 	if err := a.stageAll(ctx); err != nil {
 		return nil, err

@@ -25,6 +25,7 @@ type committer struct {
 	touched map[string]bool             // directories whose time was written down
 	known   map[string]bool             // work directories the journal knows
 	lost    map[string][]string         // extended attributes not stored, by path
+	fault   func() error                // called before each step; tests let it fail
 }
 
 // batch is how many steps are written down with one fsync.
@@ -49,6 +50,9 @@ func (c *committer) commit(ctx context.Context, changes []change) error {
 			return err
 		}
 		for i, step := range steps {
+			if err := errors.Join(c.fault(), ctx.Err()); err != nil {
+				return err
+			}
 			if err := step(); err != nil {
 				return fmt.Errorf("file %s: %w", c.work.root.Path(part[i].path), err)
 			}
@@ -104,7 +108,7 @@ func (c *committer) mkdir(d *host.Dir, name, p string, perm uint32) error {
 	if err := c.journal.write(record{Op: opMkdir, Path: rawPath(p)}); err != nil {
 		return err
 	}
-	if err := c.journal.sync(); err != nil {
+	if err := errors.Join(c.journal.sync(), c.fault()); err != nil {
 		return err
 	}
 	return d.Mkdir(name, perm)
@@ -236,7 +240,7 @@ func (c *committer) remove(p string) error {
 	}
 	slot := c.work.slot()
 	err = c.journal.write(record{Op: opRemove, Path: rawPath(p), Work: rawPath(w.path), Slot: slot})
-	if err = errors.Join(err, c.journal.sync()); err != nil {
+	if err = errors.Join(err, c.journal.sync(), c.fault()); err != nil {
 		return err
 	}
 	return d.Rename(name, w.Dir, slot)
@@ -251,6 +255,9 @@ func (c *committer) finishDirs(dirs []artifact.Entry) error {
 	for _, e := range slices.Backward(dirs) {
 		if !c.touched[target(e)] {
 			continue
+		}
+		if err := c.fault(); err != nil {
+			return err
 		}
 		d, name, err := c.work.root.OpenParent(target(e))
 		if err != nil {

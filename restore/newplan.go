@@ -34,6 +34,8 @@ type Options struct {
 	// files that cannot be read in place.
 	TempDir  string
 	Progress progress.Sink // nil for none
+
+	fault func() error // called before each step of a commit; nil but in tests
 }
 
 // wants reports whether kind k is to be restored.
@@ -66,6 +68,9 @@ func NewPlan(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o Opt
 func newPlanner(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o Options) (*planner, error) {
 	if o.Progress == nil {
 		o.Progress = progress.None()
+	}
+	if o.fault == nil {
+		o.fault = func() error { return nil }
 	}
 	if err := checkAccounts(s.Config.Accounts); err != nil {
 		return nil, err

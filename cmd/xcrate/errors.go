@@ -93,7 +93,7 @@ func codeFor(err error) int {
 }
 
 func isCorrupt(err error) bool {
-	return errors.Is(err, layout.ErrCorrupt) || errors.Is(err, layout.ErrBlobMissing) || errors.Is(err, artifact.ErrForeign) ||
+	return errors.Is(err, layout.ErrCorrupt) || errors.Is(err, layout.ErrMissing) || errors.Is(err, artifact.ErrForeign) ||
 		errors.Is(err, content.ErrMismatchedDigest) || errors.Is(err, content.ErrInvalidDescriptorSize)
 }
 
@@ -107,7 +107,7 @@ var advice = []struct {
 	{syscall.EROFS, "the place is read-only: mount it for writing, or choose another"},
 	{layout.ErrLocked, "wait until the other program is done with it"},
 	{layout.ErrNoLayout, "give the directory that an export wrote to"},
-	{layout.ErrNoTag, "see which there are: xcrate list PLACE"},
+	{layout.ErrNotFound, "see which there are: xcrate list PLACE"},
 	{artifact.ErrForeign, "xcrate reads only what xcrate export wrote"},
 	{restore.ErrLocked, "wait until it is done"},
 	{layers.ErrNoPackages, "say where they are: --packages DIR, or go without: --packages none"},

@@ -25,7 +25,7 @@ func openSnapshot(ctx context.Context, text string) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	desc, err := l.Resolve(ctx, ref)
+	desc, err := l.Resolve(ctx, ref.Name())
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

@@ -21,13 +21,15 @@ type Stack struct {
 	Title string // "xCAT": for people
 	// VersionFile is the host path of the file that Version reads.
 	VersionFile string
-	Markers     []Marker
-	Vars        []Var
-	Rules       []Rule
-	Marks       []Mark
-	Columns     []Column
-	Services    []Service
-	Packages    Packages
+	// NodeTable is the table with a row per managed node.
+	NodeTable string
+	Markers   []Marker
+	Vars      []Var
+	Rules     []Rule
+	Marks     []Mark
+	Columns   []Column
+	Services  []Service
+	Packages  Packages
 }
 
 // Marker is a file that tells what a host is.

@@ -1,0 +1,4 @@
+package database
+
+// SQLiteSuffix ends the name of the file that holds a table.
+const SQLiteSuffix = fileSuffix
