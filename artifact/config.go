@@ -125,6 +125,9 @@ type LeftOut struct {
 	// Restore is the exact command or act that brings it back, "" where
 	// nothing needs to.
 	Restore string `json:"restore,omitempty"`
+	// System says that it belongs to the base distro, which a snapshot does not
+	// hold, rather than to the stack.
+	System bool `json:"system,omitempty"`
 }
 
 // Link is a captured tree whose top directory was a symlink on the source. Its

@@ -99,8 +99,8 @@ func (c Config) Title() string {
 	if c.Stack.Version != "" {
 		stack += " " + c.Stack.Version
 	}
-	return fmt.Sprintf("%s management node %s (%s %s, %s)", stack, c.Host.Name,
-		c.Host.Distro.ID, c.Host.Distro.Version, c.Host.Arch)
+	distro := strings.TrimSpace(c.Host.Distro.ID + " " + c.Host.Distro.Version)
+	return fmt.Sprintf("%s management node %s (%s, %s)", stack, c.Host.Name, distro, c.Host.Arch)
 }
 
 // goArch maps what rpm and uname call an architecture to what OCI does

@@ -131,7 +131,7 @@ func (s *scanner) visit(d *host.Dir, name, p string, dev uint64, rule stack.Rule
 	}
 	switch {
 	case rule.Take == "":
-		return s.leave(d, name, p, artifact.LeftOut{Path: p, What: rule.What, Reason: rule.Reason, Restore: rule.Restore})
+		return s.leave(d, name, p, artifact.LeftOut{Path: p, What: rule.What, Reason: rule.Reason, Restore: rule.Restore, System: rule.OfSystem()})
 	case s.c.o.Skip[st.Inode()]:
 		s.out[p] = &artifact.LeftOut{Path: p, What: "the destination of this export", Reason: "a snapshot does not hold itself"}
 		return nil

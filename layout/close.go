@@ -34,15 +34,12 @@ func (w *Writer) Abort() error {
 	if w.lock == nil { // Create could not lock it: all there is, is another's
 		return w.wrap(errors.Join(w.release(), w.removeDir()))
 	}
-	idx, err := w.currentIndex()
-	if err == nil {
-		err = w.removeAdded(idx)
+	err := w.removeTemp()
+	idx, ierr := w.currentIndex()
+	if ierr == nil {
+		ierr = errors.Join(w.removeAdded(idx), w.removeMade(idx))
 	}
-	err = errors.Join(err, w.removeTemp())
-	if err == nil {
-		err = w.removeMade(idx)
-	}
-	return w.wrap(errors.Join(err, w.release()))
+	return w.wrap(errors.Join(err, ierr, w.release()))
 }
 
 func (w *Writer) wrap(err error) error {

@@ -100,6 +100,11 @@ func makeDir(dir string) (made bool, err error) {
 }
 
 func (w *Writer) setUp() error {
+	// Looked at first: of what is not ours, nothing may be removed or followed.
+	info, err := w.store.root.Lstat(tmpDir)
+	if err == nil && !info.IsDir() {
+		return fmt.Errorf("layout %s: %s: %w", w.store.dir, tmpDir, syscall.ENOTDIR)
+	}
 	if err := w.acquire(); err != nil {
 		return fmt.Errorf("layout %s: %w", w.store.dir, err)
 	}
@@ -268,13 +273,6 @@ func (w *Writer) mkdir(name string) error {
 
 // sweep removes the temporary files of a killed Writer.
 func (w *Writer) sweep() error {
-	info, err := w.store.root.Lstat(tmpDir)
-	if err != nil {
-		return err
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("%s: %w", tmpDir, syscall.ENOTDIR)
-	}
 	names, err := w.store.names(tmpDir)
 	if err != nil {
 		return err

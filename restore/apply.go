@@ -67,15 +67,12 @@ func Apply(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o Optio
 
 // lock keeps a second import away from the host.
 func lock(root *host.Root) (func() error, error) {
-	if err := root.MkdirAll(StateDir, 0o700); err != nil {
-		return nil, fmt.Errorf("state directory: %w", err)
-	}
-	d, err := root.OpenDir(StateDir)
+	d, err := root.OpenDir("/")
 	if err != nil {
-		return nil, fmt.Errorf("state directory: %w", err)
+		return nil, err
 	}
 	defer func() { _ = d.Close() }()
-	release, err := d.Lock("lock")
+	release, err := d.Lock()
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, fmt.Errorf("%w on %s", ErrLocked, root.Dir())
 	}
@@ -111,7 +108,7 @@ func (p *planner) apply(ctx context.Context, log io.Writer) (_ *Result, err erro
 	a := &applier{planner: p, work: w, log: log, result: &Result{ID: id, Plan: p.plan, Kept: p.Root.Path(path.Join(StateDir, id))}}
 	started, err := a.run(ctx)
 	if err != nil {
-		return nil, a.giveUp(err)
+		return nil, errors.Join(a.giveUp(err), w.unmake())
 	}
 	return a.result, a.startServices(context.WithoutCancel(ctx), started)
 }

@@ -95,7 +95,7 @@ func newPlanner(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o 
 		}
 	}
 	for _, l := range s.Config.LeftOut {
-		if l.Restore != "" {
+		if l.Restore != "" && !l.System {
 			p.plan.ToDo = append(p.plan.ToDo, l)
 		}
 	}

@@ -26,9 +26,6 @@ func Unfinished(root *host.Root) ([]string, error) {
 	var open []string
 	for _, id := range ids {
 		state, err := root.OpenDir(path.Join(StateDir, id))
-		if errors.Is(err, unix.ENOTDIR) {
-			continue // the lock
-		}
 		if err != nil {
 			return nil, fmt.Errorf("import %s: %w", id, err)
 		}

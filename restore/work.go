@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"path"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/xcrate/xcrate/internal/host"
 )
 
@@ -18,6 +20,7 @@ type work struct {
 	id   string
 	dirs map[uint64]*workDir // by device
 	next int
+	made []string // directories above the state directory that were not there
 }
 
 type workDir struct {
@@ -27,6 +30,9 @@ type workDir struct {
 
 func newWork(root *host.Root, id string) (*work, error) {
 	w := &work{root: root, id: id, dirs: map[uint64]*workDir{}}
+	for p := StateDir; p != "/" && !root.Exists(p); p = path.Dir(p) {
+		w.made = append(w.made, p)
+	}
 	if err := root.MkdirAll(path.Join(StateDir, id), 0o700); err != nil {
 		return nil, fmt.Errorf("work directory: %w", err)
 	}
@@ -137,4 +143,24 @@ func (w *work) discard() error {
 		errs = append(errs, parent.RemoveAll(name), parent.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// unmake removes the directories that were made for the state directory, as
+// far as they are empty again.
+func (w *work) unmake() error {
+	for _, p := range w.made {
+		d, name, err := w.root.OpenParent(p)
+		if err != nil {
+			return ignoreMissing(err)
+		}
+		err = d.Remove(name)
+		_ = d.Close()
+		if errors.Is(err, unix.ENOTEMPTY) {
+			return nil
+		}
+		if err != nil {
+			return ignoreMissing(err)
+		}
+	}
+	return nil
 }

@@ -47,8 +47,8 @@ command that brings each one back.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.root, "root", "/", "take the management node in this `DIR`, a mounted disk")
-	f.StringArrayVar(&o.packages, "packages", nil, "search this `DIR` for rpms, any depth (repeatable);\nwithout it: where go-xcat and otherpkgs keep them; none: no packages")
+	f.StringVar(&o.root, "root", "/", "take the node whose disk is mounted at `DIR`")
+	f.StringArrayVar(&o.packages, "packages", nil, "search this `DIR` for rpms, any depth (repeatable);\ndefault: where go-xcat and otherpkgs keep them;\nnone: capture no packages")
 	f.StringVar(&o.tag, "tag", "", "`NAME` of the snapshot (default: host name and UTC time)")
 	f.BoolVar(&o.json, "json", false, "print the result as JSON")
 	return cmd

@@ -48,9 +48,9 @@ the same snapshot changes nothing.`,
 	f.StringVar(&o.root, "root", "/", "restore into this `DIR`, a mounted disk")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and stop")
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
-	f.StringSliceVar(&o.only, "only", nil, "restore only these `KIND`s: packages, secrets, config,\nopt, install, tftpboot, database")
+	f.StringSliceVar(&o.only, "only", nil, "restore only these `KIND`s: packages, secrets,\nconfig, opt, install, tftpboot, database")
 	f.StringSliceVar(&o.skip, "skip", nil, "leave these `KIND`s alone")
-	f.StringSliceVar(&o.allow, "allow", nil, "go on despite the check with this `CODE`, as the plan names it")
+	f.StringSliceVar(&o.allow, "allow", nil, "go on despite the check called `CODE` in the plan")
 	f.BoolVar(&o.showFiles, "show-files", false, "list every file in the plan")
 	f.BoolVar(&o.json, "json", false, "print plan and result as JSON")
 	return cmd
@@ -137,14 +137,8 @@ func (a *app) confirm(plan *restore.Plan, o importOptions) (bool, error) {
 			return false, err
 		}
 	}
-	blocked := plan.Blocked()
-	if len(blocked) > 0 {
-		codes := make([]string, 0, len(blocked))
-		for _, f := range blocked {
-			codes = append(codes, f.Code)
-		}
-		return false, hint(fmt.Errorf("%w: %s", restore.ErrBlocked, strings.Join(codes, ", ")),
-			"mend what the plan says; to go on all the same: --allow %s", strings.Join(codes, ","))
+	if blocked := plan.Blocked(); len(blocked) > 0 {
+		return false, refused(blocked)
 	}
 	if plan.Empty() || o.yes {
 		return true, nil
@@ -153,6 +147,25 @@ func (a *app) confirm(plan *restore.Plan, o importOptions) (bool, error) {
 		return false, usage(errors.New("import: nobody to ask: not a terminal"), "to go on without a question: --yes; to see the plan only: --dry-run")
 	}
 	return a.ask("Go on?")
+}
+
+// refused says which checks stop an import, and how to go on all the same if
+// every one of them can be allowed.
+func refused(blocked []restore.Finding) error {
+	var codes []string
+	canAllow := true
+	for _, f := range blocked {
+		if !slices.Contains(codes, f.Code) {
+			codes = append(codes, f.Code)
+		}
+		canAllow = canAllow && slices.Contains(restore.Codes(), f.Code)
+	}
+	list := strings.Join(codes, ",")
+	err := fmt.Errorf("%w: %s", restore.ErrBlocked, list)
+	if !canAllow {
+		return hint(err, "mend what the plan says, then try again")
+	}
+	return hint(err, "mend what the plan says; to go on all the same: --allow %s", list)
 }
 
 func (a *app) ask(question string) (bool, error) {

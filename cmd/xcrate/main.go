@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -89,6 +90,13 @@ back on another machine.`,
 
   xcrate verify /media/usb           # does the stick hold what was written?
   xcrate inspect /media/usb          # what is in it, what was left out`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage(fmt.Errorf("unknown command %q", args[0]), "see: xcrate --help")
+			}
+			return nil
+		},
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version,

@@ -63,29 +63,68 @@ func (p *printer) kinds(c artifact.Config) {
 	p.table(rows)
 }
 
-// leftOut prints what is not in a snapshot: with the way back first.
+// leftOut prints what is not in a snapshot: what has to come back first.
 func (p *printer) leftOut(all []artifact.LeftOut) {
-	var back, rest []artifact.LeftOut
+	p.leftOutStack(all)
+	var system, rest []string
 	for _, l := range all {
-		if l.Restore != "" {
-			back = append(back, l)
-		} else {
-			rest = append(rest, l)
+		switch {
+		case l.System && l.Restore != "":
+			system = append(system, l.Path+": "+l.Restore)
+		case l.Restore == "":
+			rest = append(rest, describeLeftOut(l))
 		}
 	}
-	if len(back) > 0 {
-		p.line("\nleft out, and what brings it back:")
-		for _, l := range back {
-			p.line("  %s", describeLeftOut(l))
-			p.line("      %s", l.Restore)
+	p.list("left out because it belongs to the base system; mind it on a new host:", system)
+	p.list("left out, nothing to do:", rest)
+}
+
+// leftOutStack prints what the stack will miss, each with its way back.
+func (p *printer) leftOutStack(all []artifact.LeftOut) {
+	heading := "\nleft out, and what brings it back:"
+	for _, l := range all {
+		if l.Restore == "" || l.System {
+			continue
 		}
-	}
-	if len(rest) > 0 {
-		p.line("\nleft out, nothing to do:")
-		for _, l := range rest {
-			p.line("  %s", describeLeftOut(l))
+		if heading != "" {
+			p.line("%s", heading)
+			heading = ""
 		}
+		p.wrap("  ", describeLeftOut(l))
+		p.line("      %s", l.Restore) // a command is not wrapped: it is to be copied
 	}
+}
+
+// list prints lines below a heading, nothing if there are none.
+func (p *printer) list(heading string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	p.line("\n%s", heading)
+	for _, l := range lines {
+		p.wrap("  ", l)
+	}
+}
+
+// width is what a line of prose may take on a terminal.
+const width = 80
+
+// wrap prints text in lines of at most width, the first after indent, the
+// others two columns further in. A word that is longer stands alone.
+func (p *printer) wrap(indent, text string) {
+	line := indent
+	for i, word := range strings.Fields(text) {
+		if i > 0 && len(line)+1+len(word) > width {
+			p.line("%s", line)
+			line = indent + "  " + word
+			continue
+		}
+		if i > 0 {
+			line += " "
+		}
+		line += word
+	}
+	p.line("%s", line)
 }
 
 func describeLeftOut(l artifact.LeftOut) string {
@@ -103,18 +142,8 @@ func describeLeftOut(l artifact.LeftOut) string {
 }
 
 func (p *printer) warnings(c artifact.Config) {
-	if len(c.Warnings) > 0 {
-		p.line("\nwarnings:")
-		for _, w := range c.Warnings {
-			p.line("  %s", w)
-		}
-	}
-	if len(c.Changed) > 0 {
-		p.line("\nchanged while they were read, and stored as they were at that moment:")
-		for _, f := range c.Changed {
-			p.line("  %s", f)
-		}
-	}
+	p.list("warnings:", c.Warnings)
+	p.list("changed while they were read, and stored as they were at that moment:", c.Changed)
 }
 
 func (p *printer) exported(s *exported) {
@@ -128,22 +157,12 @@ func (p *printer) exported(s *exported) {
 	p.line("  digest      %s", s.Digest)
 	p.line("  stored      %s in %d layers\n", size(stored), s.layers)
 	p.kinds(s.Snapshot)
-	p.leftOut(withRestore(s.Snapshot.LeftOut))
-	if n := len(s.Snapshot.LeftOut) - len(withRestore(s.Snapshot.LeftOut)); n > 0 {
-		p.line("\n%s left out that nothing has to bring back: xcrate inspect %s", count(int64(n), "more path was", "more paths were"), s.Place)
-	}
+	p.leftOutStack(s.Snapshot.LeftOut)
+	p.line("")
+	p.wrap("", fmt.Sprintf("All %s left out, with the reason: xcrate inspect %s",
+		count(int64(len(s.Snapshot.LeftOut)), "path that was", "paths that were"), s.Place))
 	p.warnings(s.Snapshot)
 	p.line("\nnext: xcrate verify %s:%s", s.Place, s.Tags[0])
-}
-
-func withRestore(all []artifact.LeftOut) []artifact.LeftOut {
-	var back []artifact.LeftOut
-	for _, l := range all {
-		if l.Restore != "" {
-			back = append(back, l)
-		}
-	}
-	return back
 }
 
 // verification is what verify prints as JSON.

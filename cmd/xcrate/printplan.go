@@ -68,9 +68,9 @@ func (p *printer) findings(all []restore.Finding) {
 		case f.Allowed:
 			word = "allowed"
 		}
-		p.line("  %s  %s: %s", word, f.Code, f.Message)
-		if f.Remedy != "" && f.Level == restore.Block {
-			p.line("           %s", f.Remedy)
+		p.wrap("  ", fmt.Sprintf("%s  %s: %s", word, f.Code, f.Message))
+		if f.Remedy != "" {
+			p.wrap("    ", "-> "+f.Remedy)
 		}
 	}
 }

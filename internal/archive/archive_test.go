@@ -162,6 +162,9 @@ func randomTree(t *testing.T, dir string, seed uint64) {
 			}
 		default:
 			b := make([]byte, rnd.IntN(20000)*rnd.IntN(2))
+			if rnd.IntN(20) == 0 { // too large to be read into memory first
+				b = make([]byte, 1<<20+rnd.IntN(3<<20))
+			}
 			for i := range b {
 				b[i] = byte(rnd.Uint32())
 			}

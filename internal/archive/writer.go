@@ -114,21 +114,14 @@ func (w *Writer) addLarge(f *os.File, d *host.Dir, name string, e artifact.Entry
 	if hasHole(f, e.Size) {
 		e, err = w.addSparse(f, e)
 	} else {
-		e, err = w.Add(e, io.LimitReader(io.MultiReader(f, zeroReader{}), e.Size))
+		// By offset: looking for holes has moved the file's own.
+		e, err = w.Add(e, io.NewSectionReader(filled{f, e.Size}, 0, e.Size))
 	}
 	if err != nil {
 		return e, false, err
 	}
 	changed, _, err = changedSince(d, name, st)
 	return e, changed, err
-}
-
-// zeroReader reads zeros without end: what fills up a file that shrank.
-type zeroReader struct{}
-
-func (zeroReader) Read(p []byte) (int, error) {
-	clear(p)
-	return len(p), nil
 }
 
 func (w *Writer) addSparse(f *os.File, e artifact.Entry) (artifact.Entry, error) {

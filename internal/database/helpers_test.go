@@ -228,3 +228,18 @@ func exit(err error) {
 	}
 	os.Exit(0)
 }
+
+// resident is how much memory of this process is in use, SQLite's own, which
+// Go does not count, included.
+func resident(t testing.TB) int64 {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var size, pages int64
+	if _, err := fmt.Sscan(string(b), &size, &pages); err != nil {
+		t.Fatal(err)
+	}
+	return pages * int64(os.Getpagesize())
+}

@@ -299,17 +299,16 @@ func (d *Dir) Space() (free, total int64, err error) {
 	return int64(s.Bavail) * s.Bsize, int64(s.Blocks) * s.Bsize, nil
 }
 
-// Lock takes an exclusive lock on file name, which is made if it is not there,
-// and holds it until the returned function is called. A file that is locked is
-// an error that wraps unix.EWOULDBLOCK.
-func (d *Dir) Lock(name string) (release func() error, err error) {
-	fd, err := unix.Openat(d.fd, name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+// Lock takes an exclusive lock on the directory itself and holds it until the
+// returned function is called. A directory that is locked is an error that
+// wraps unix.EWOULDBLOCK. No file is made for it.
+func (d *Dir) Lock() (release func() error, err error) {
+	fd, err := unix.Openat(d.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, d.fail("open", name, err)
+		return nil, d.fail("open", "", err)
 	}
 	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = unix.Close(fd)
-		return nil, d.fail("lock", name, err)
+		return nil, errors.Join(d.fail("lock", "", err), unix.Close(fd))
 	}
 	return func() error { return unix.Close(fd) }, nil
 }

@@ -178,13 +178,13 @@ func TestLock(t *testing.T) {
 	d, err := open(t, t.TempDir()).OpenDir("/")
 	check(t, err)
 	defer d.Close()
-	release, err := d.Lock("lock")
+	release, err := d.Lock()
 	check(t, err)
-	if _, err := d.Lock("lock"); !errors.Is(err, unix.EWOULDBLOCK) {
+	if _, err := d.Lock(); !errors.Is(err, unix.EWOULDBLOCK) {
 		t.Errorf("second lock: %v", err)
 	}
 	check(t, release())
-	release, err = d.Lock("lock")
+	release, err = d.Lock()
 	check(t, err)
 	check(t, release())
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/template"
 	"time"
@@ -87,6 +88,10 @@ func SampleMN(dir string, o SampleOptions) error {
 	}
 	if o.Nodes < 0 || o.Nodes > 60_000 {
 		return fmt.Errorf("sample: %d nodes, at most 60000", o.Nodes)
+	}
+	dir, err := filepath.Abs(dir) // SQLite takes a URI
+	if err != nil {
+		return fmt.Errorf("sample: %w", err)
 	}
 	s := &sample{opts: o, facts: facts{
 		Hostname: "mgmt01", MachineID: "5a3c1e0f2b4d46879a1b2c3d4e5f6071",

@@ -148,3 +148,8 @@ func pathOf(set []component) string {
 
 // escape returns the pattern that stands for path p alone.
 func escape(p string) string { return pathOf(components(p)) }
+
+// OfSystem reports whether the rule is about the base system's own
+// configuration, which section 3.2 of the reference lists, rather than about
+// what the stack keeps for itself.
+func (r Rule) OfSystem() bool { return r.Ref == "3.2" }

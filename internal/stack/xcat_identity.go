@@ -25,7 +25,7 @@ func xcatIdentity() []Rule {
 		take(secrets, "/root/.odbc.ini", "database access of root", "3.2"),
 		leave("/root/xcat-dbback", "database dump of pgsqlsetup or mysqlsetup", "left over from a change of engine, holds every password", "", "3.2"),
 		leave("/etc/ssh", "sshd configuration and host keys of the management node", "belongs to the base distro; a second host must not have the same keys",
-			"copy ssh_host_* from the old host if this host takes its name", "3.1"),
+			"copy ssh_host_* from the old host if this host takes its name", "3.2"),
 		take(config, "/etc/sysconfig/xcat", "environment of xcatd", "3.2"),
 		leave("/etc/profile.d/xcat.sh", "shell environment of xCAT", "package xCAT-client writes it", "", "3.2"),
 		leave("/etc/profile.d/xcat.csh", "shell environment of xCAT", "package xCAT-client writes it", "", "3.2"),

@@ -1,0 +1,625 @@
+package layout
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/content"
+)
+
+func mustCreate(t *testing.T, dir string) *Writer {
+	t.Helper()
+	w, err := Create(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Close() })
+	return w
+}
+
+// mustBe fails unless the tree below dir is want.
+func mustBe(t *testing.T, dir string, want map[string]string) {
+	t.Helper()
+	got := tree(t, dir)
+	for name := range want {
+		if got[name] != want[name] {
+			t.Errorf("%s: %.80q, want %.80q", name, got[name], want[name])
+		}
+	}
+	for name := range got {
+		if _, there := want[name]; !there {
+			t.Errorf("%s is new", name)
+		}
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	tests := map[string]struct {
+		files map[string]string // name to content, a directory if it ends in /
+		is    error
+	}{
+		"parent_missing": {nil, fs.ErrNotExist},
+		"file":           {map[string]string{"d": "x"}, syscall.ENOTDIR},
+		"parent_file":    {map[string]string{".": "x"}, syscall.ENOTDIR},
+		"foreign_index":  {map[string]string{"d/": "", "d/index.json": "<html>"}, ErrNoLayout},
+		"foreign_blobs":  {map[string]string{"d/": "", "d/blobs/": ""}, ErrNoLayout},
+		"version":        {map[string]string{"d/": "", "d/oci-layout": `{"imageLayoutVersion":"3"}`}, ErrVersion},
+		"odd_layout":     {map[string]string{"d/": "", "d/oci-layout": `{"ima`}, ErrIndex},
+		"broken_index":   {map[string]string{"d/": "", "d/oci-layout": layoutFile, "d/index.json": "{"}, ErrIndex},
+		"lost_index":     {map[string]string{"d/": "", "d/oci-layout": layoutFile, "d/blobs/": "", "d/blobs/sha256/": "", "d/blobs/sha256/x": ""}, ErrIndex},
+		"temp_a_file":    {map[string]string{"d/": "", tmp("d"): "x"}, syscall.ENOTDIR},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			top := filepath.Join(t.TempDir(), "top")
+			for _, name := range sorted(test.files) {
+				if err := os.MkdirAll(top, 0o700); err != nil && name != "." {
+					t.Fatal(err)
+				}
+				if strings.HasSuffix(name, "/") {
+					if err := os.Mkdir(filepath.Join(top, name), 0o700); err != nil {
+						t.Fatal(err)
+					}
+					continue
+				}
+				if name == "." {
+					if err := os.Remove(top); err != nil {
+						t.Fatal(err)
+					}
+				}
+				put(t, filepath.Join(top, name), test.files[name])
+			}
+			dir := filepath.Join(top, "d")
+			before := tree(t, filepath.Dir(top))
+			_, err := Create(dir, Options{})
+			if !errors.Is(err, test.is) || !strings.Contains(err.Error(), dir) {
+				t.Errorf("error %v, want %v and the path", err, test.is)
+			}
+			mustBe(t, filepath.Dir(top), before)
+		})
+	}
+}
+
+func tmp(dir string) string { return dir + "/" + tmpDir }
+
+func sorted(m map[string]string) []string {
+	names := make([]string, 0, len(m))
+	for n := range m {
+		names = append(names, n)
+	}
+	return sortStrings(names)
+}
+
+// Whatever the umask, what is made is its owner's alone.
+func TestModes(t *testing.T) {
+	for _, mask := range []int{0, 0o022, 0o777} {
+		t.Run(fmt.Sprintf("%03o", mask), func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "d")
+			old := syscall.Umask(mask)
+			defer syscall.Umask(old)
+			save(t, dir, "one", "a")
+			for name, what := range tree(t, dir) {
+				want := "-rw-------"
+				if what[0] == 'd' {
+					want = "drwx------"
+				}
+				if !strings.HasPrefix(what, want) {
+					t.Errorf("%s: %.10s, want %s", name, what, want)
+				}
+			}
+		})
+	}
+}
+
+// A new layout is valid from the moment Create returns, and nothing but a
+// layout is left in the directory after Close.
+func TestCreate(t *testing.T) {
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "RESTORE.sh"), "echo")
+	w := mustCreate(t, dir+"/")
+	l, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list, err := l.Snapshots(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("%v, %v", list, err)
+	}
+	for range 2 {
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var names []string
+	for name := range tree(t, dir) {
+		names = append(names, name)
+	}
+	if got := strings.Join(sortStrings(names), " "); got != ". RESTORE.sh blobs blobs/sha256 index.json oci-layout" {
+		t.Errorf("layout of %s", got)
+	}
+	if got := string(read(t, filepath.Join(dir, "oci-layout"))); got != `{"imageLayoutVersion":"1.0.0"}` {
+		t.Errorf("oci-layout %s", got)
+	}
+	if _, err := w.PutBytes(t.Context(), "x/y", nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("put after close: %v", err)
+	}
+	if err := w.Commit(t.Context(), ocispec.Descriptor{}); !errors.Is(err, ErrClosed) {
+		t.Errorf("commit after close: %v", err)
+	}
+}
+
+func TestPutBlob(t *testing.T) {
+	type stored struct {
+		size  int64
+		fresh bool
+	}
+	var seen []stored
+	dir := filepath.Join(t.TempDir(), "d")
+	w, err := Create(dir, Options{Stored: func(d ocispec.Descriptor, fresh bool) { seen = append(seen, stored{d.Size, fresh}) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = w.Close() }()
+	big := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	desc, err := w.PutBlob(t.Context(), "x/y", func(to io.Writer) error {
+		for part := range bytes.SplitAfterSeq(big, []byte("f0")) {
+			if _, err := to.Write(part); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	want := content.NewDescriptorFromBytes("x/y", big)
+	if err != nil || desc.Digest != want.Digest || desc.Size != want.Size || desc.MediaType != "x/y" {
+		t.Fatalf("%+v, %v; want %+v", desc, err, want)
+	}
+	if !bytes.Equal(read(t, blobPath(dir, desc)), big) {
+		t.Error("the blob has other bytes")
+	}
+	empty, err := w.PutBytes(t.Context(), "x/y", nil)
+	if err != nil || empty.Size != 0 || len(read(t, blobPath(dir, empty))) != 0 {
+		t.Errorf("%+v, %v", empty, err)
+	}
+	again := func() {
+		t.Helper()
+		if d, err := w.PutBytes(t.Context(), "x/y", big); err != nil || d.Digest != desc.Digest {
+			t.Fatalf("%+v, %v", d, err)
+		}
+		if !bytes.Equal(read(t, blobPath(dir, desc)), big) {
+			t.Error("the blob was not mended")
+		}
+	}
+	again()
+	damage(t, blobPath(dir, desc)) // the same size, another content
+	again()
+	put(t, blobPath(dir, desc), "") // as a power cut leaves what was not synced
+	again()
+	n := int64(len(big))
+	if got := fmt.Sprint(seen); got != fmt.Sprint([]stored{{n, true}, {0, true}, {n, false}, {n, true}, {n, true}}) {
+		t.Errorf("stored %s", got)
+	}
+}
+
+func TestPutBlobErrors(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	w := mustCreate(t, dir)
+	before := tree(t, dir)
+	boom := errors.New("table \"hosts\": row 41")
+	_, err := w.PutBlob(t.Context(), "x/y", func(to io.Writer) error {
+		_, _ = io.WriteString(to, "half")
+		return boom
+	})
+	if !errors.Is(err, boom) || !strings.Contains(err.Error(), "x/y") {
+		t.Errorf("error %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err = w.PutBlob(ctx, "x/y", func(to io.Writer) error {
+		for i := range 10 {
+			if i == 5 {
+				cancel()
+			}
+			if _, err := io.WriteString(to, "x"); err != nil {
+				return nil // a writer that loses the error
+			}
+		}
+		return errors.New("it went on")
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	_, err = w.PutBlob(ctx, "x/y", func(io.Writer) error { return nil })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	mustBe(t, dir, before)
+}
+
+func TestPush(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	w := mustCreate(t, dir)
+	body := []byte("0123456789")
+	good := content.NewDescriptorFromBytes("x/y", body)
+	bad := map[string]func(d *ocispec.Descriptor){
+		"digest":    func(d *ocispec.Descriptor) { d.Digest = someDigest },
+		"size":      func(d *ocispec.Descriptor) { d.Size = 9 },
+		"less":      func(d *ocispec.Descriptor) { d.Size = 11 },
+		"negative":  func(d *ocispec.Descriptor) { d.Size = -1 },
+		"algorithm": func(d *ocispec.Descriptor) { d.Digest = "sha512:" + digest.Digest(strings.Repeat("a", 128)) },
+		"traversal": func(d *ocispec.Descriptor) { d.Digest = "sha256:../../../x" },
+	}
+	before := tree(t, dir)
+	for name, change := range bad {
+		d := good
+		change(&d)
+		err := w.Push(t.Context(), d, bytes.NewReader(body))
+		if err == nil || !strings.Contains(err.Error(), d.Digest.String()) {
+			t.Errorf("%s: error %v", name, err)
+		}
+		if checkDigest(d.Digest) == nil && !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: error %v is not ErrCorrupt", name, err)
+		}
+	}
+	mustBe(t, dir, before)
+	for range 2 {
+		if err := w.Push(t.Context(), good, bytes.NewReader(body)); err != nil {
+			t.Error(err)
+		}
+	}
+	if !bytes.Equal(read(t, blobPath(dir, good)), body) {
+		t.Error("the blob has other bytes")
+	}
+}
+
+func TestConcurrentPuts(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	w := mustCreate(t, dir)
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for j := range 10 {
+				body := fmt.Sprintf("%d %d", i%4, j) // each from two goroutines
+				if d, err := w.PutBytes(t.Context(), "x/y", []byte(body)); err != nil || d.Digest != digest.FromString(body) {
+					t.Errorf("%+v, %v", d, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if names, err := w.store.names(blobsDir); err != nil || len(names) != 40 {
+		t.Errorf("%d blobs, %v", len(names), err)
+	}
+	if names, err := w.store.names(tmpDir); err != nil || len(names) != 0 {
+		t.Errorf("temporary files %v, %v", names, err)
+	}
+}
+
+func TestCommitRefuses(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	one := save(t, dir, "one", "a")
+	w := mustCreate(t, dir)
+	two, err := write(t.Context(), w, "two")
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := read(t, filepath.Join(dir, "index.json"))
+	refuse := func(d ocispec.Descriptor, is error, text string, tags ...string) {
+		t.Helper()
+		err := w.Commit(t.Context(), d, tags...)
+		if err == nil || is != nil && !errors.Is(err, is) || !strings.Contains(err.Error(), text) {
+			t.Errorf("error %v, want %v with %q", err, is, text)
+		}
+		if !bytes.Equal(read(t, filepath.Join(dir, "index.json")), index) {
+			t.Error("index.json changed")
+		}
+	}
+	refuse(two, nil, `tag "a b"`, "ok", "a b")
+	config := two
+	config.MediaType = "application/x"
+	refuse(config, nil, "not an OCI image manifest")
+	missing := content.NewDescriptorFromBytes(ocispec.MediaTypeImageManifest, []byte("x"))
+	refuse(missing, ErrMissing, missing.Digest.String())
+	m, err := w.store.manifest(t.Context(), two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range parts(m) {
+		good := read(t, blobPath(dir, d))
+		put(t, blobPath(dir, d), string(good[1:]))
+		refuse(two, ErrCorrupt, d.Digest.String(), "t")
+		if err := os.Remove(blobPath(dir, d)); err != nil {
+			t.Fatal(err)
+		}
+		refuse(two, ErrMissing, d.Digest.String(), "t")
+		put(t, blobPath(dir, d), string(good))
+	}
+	if err := w.Commit(t.Context(), two, "t"); err != nil {
+		t.Fatal(err)
+	}
+	mustVerify(t, dir, "a", one)
+	mustVerify(t, dir, "t", two)
+}
+
+// entries is what index.json lists, as "TAG=DIGEST", in its order.
+func entries(t *testing.T, dir string) string {
+	t.Helper()
+	var idx ocispec.Index
+	if err := json.Unmarshal(read(t, filepath.Join(dir, "index.json")), &idx); err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, d := range idx.Manifests {
+		list = append(list, d.Annotations[ocispec.AnnotationRefName]+"="+d.Annotations[ocispec.AnnotationTitle])
+	}
+	return strings.Join(list, " ")
+}
+
+func TestTags(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	for _, step := range []struct {
+		name string
+		tags []string
+		want string
+	}{
+		{"one", nil, "=one"},
+		{"one", nil, "=one"},
+		{"one", []string{"v1", "latest", "v1"}, "latest=one v1=one"},
+		{"two", []string{"latest", "v2"}, "latest=two v1=one v2=two"},
+		{"two", nil, "latest=two v1=one v2=two"},
+		{"three", []string{"v1", "v2", "latest"}, "latest=three v1=three v2=three =one =two"},
+		{"one", []string{"latest"}, "latest=one v1=three v2=three =two"},
+	} {
+		desc := save(t, dir, step.name, step.tags...)
+		got := entries(t, dir)
+		// What has no tag is in the order of digests: as good as any other.
+		if strings.Join(sortStrings(strings.Fields(got)), " ") != strings.Join(sortStrings(strings.Fields(step.want)), " ") ||
+			!strings.HasPrefix(got, strings.SplitN(step.want, " =", 2)[0]) {
+			t.Errorf("%v: %s, want %s", step, got, step.want)
+		}
+		mustVerify(t, dir, desc.Digest.String(), desc)
+		for _, tag := range step.tags {
+			mustVerify(t, dir, tag, desc)
+		}
+	}
+}
+
+// The bytes of index.json depend on what is in it, not on the order or the
+// number of times it was put there.
+func TestIndexStable(t *testing.T) {
+	var first []byte
+	for _, order := range []string{"abcd", "dcba", "bdacabcd"} {
+		dir := filepath.Join(t.TempDir(), "d")
+		for _, name := range order {
+			save(t, dir, string(name), "v-"+string(name), "x-"+string(name))
+			save(t, dir, string(name)+"0")
+		}
+		b := read(t, filepath.Join(dir, "index.json"))
+		if first == nil {
+			first = b
+		}
+		if !bytes.Equal(b, first) {
+			t.Errorf("order %s:\n%s\nwant\n%s", order, b, first)
+		}
+	}
+}
+
+// What another tool wrote into index.json survives, field for field.
+func TestForeignKept(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	save(t, dir, "one", "a")
+	file := filepath.Join(dir, "index.json")
+	entry := `{"digest":"` + someDigest + `","mediaType":"application/vnd.oci.image.index.v1+json","size":2,"x-big":12345678901234567890.10,` +
+		`"annotations":{"org.opencontainers.image.ref.name":"b","z":"<&>"}}`
+	idx := strings.Replace(string(read(t, file)), `"manifests":[`, `"x-top":{"n":1e400},"annotations":{"k":"v"},"manifests":[17,{"odd":true},`+entry+`,`, 1)
+	put(t, file, idx)
+	two := save(t, dir, "two", "b")
+	var got struct {
+		Top         json.RawMessage   `json:"x-top"`
+		Annotations map[string]string `json:"annotations"`
+		Manifests   []json.RawMessage `json:"manifests"`
+	}
+	b := read(t, file)
+	if err := json.Unmarshal(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	if string(got.Top) != `{"n":1e400}` || got.Annotations["k"] != "v" || len(got.Manifests) != 5 {
+		t.Errorf("index %s", b)
+	}
+	for _, want := range []string{`17`, `{"odd":true}`, `12345678901234567890.10`, `"annotations":{"z":"\u003c\u0026\u003e"}`} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("index %s has no %s", b, want)
+		}
+	}
+	mustVerify(t, dir, "b", two)
+}
+
+func TestIndexFull(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	one := save(t, dir, "one", "a")
+	file := filepath.Join(dir, "index.json")
+	pad := strings.Replace(string(read(t, file)), `"manifests"`, `"x":"`+strings.Repeat("x", maxJSON-2000)+`","manifests"`, 1)
+	put(t, file, pad)
+	w := mustCreate(t, dir)
+	two, err := write(t.Context(), w, "two")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tags := make([]string, 20)
+	for i := range tags {
+		tags[i] = fmt.Sprint("t", i)
+	}
+	if err := w.Commit(t.Context(), two, tags...); err == nil || !strings.Contains(err.Error(), "too many snapshots") {
+		t.Errorf("error %v", err)
+	}
+	mustVerify(t, dir, "a", one)
+}
+
+func TestLock(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	w := mustCreate(t, dir)
+	before := tree(t, dir)
+	if _, err := Create(dir, Options{}); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("error %v", err)
+	}
+	mustBe(t, dir, before)
+	if _, err := write(t.Context(), w, "one"); err != nil {
+		t.Errorf("the first writer: %v", err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	save(t, dir, "one", "a")
+}
+
+// Many writers at once, on a layout that comes and goes: each has it alone or
+// not at all, and what was committed stays.
+func TestConcurrentWriters(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	var mu sync.Mutex
+	committed := map[string]digest.Digest{}
+	var all sync.WaitGroup
+	for i := range 6 {
+		all.Go(func() {
+			for j := range 30 {
+				w, err := Create(dir, Options{})
+				if err != nil {
+					// Between another's unlink and rmdir there is no directory
+					// to make a file in.
+					if !errors.Is(err, ErrLocked) && !errors.Is(err, fs.ErrNotExist) {
+						t.Errorf("create: %v", err)
+					}
+					continue
+				}
+				name := fmt.Sprintf("n%d-%d", i, j)
+				desc, err := write(t.Context(), w, name)
+				if err != nil {
+					t.Errorf("write: %v", err)
+				}
+				if j > 25 {
+					if err := w.Commit(t.Context(), desc, name); err != nil {
+						t.Errorf("commit: %v", err)
+					}
+					mu.Lock()
+					committed[name] = desc.Digest
+					mu.Unlock()
+				}
+				if err := w.Abort(); err != nil {
+					t.Errorf("abort: %v", err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	save(t, dir, "last", "last")
+	for name, want := range committed {
+		mustVerify(t, dir, name, ocispec.Descriptor{Digest: want})
+	}
+}
+
+func TestAbort(t *testing.T) {
+	spoil := func(t *testing.T, dir string) {
+		t.Helper()
+		w := mustCreate(t, dir)
+		if _, err := write(t.Context(), w, "new"); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := w.Abort(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Run("no_directory", func(t *testing.T) {
+		top := t.TempDir()
+		spoil(t, filepath.Join(top, "d"))
+		mustBe(t, top, map[string]string{".": tree(t, top)["."]})
+	})
+	t.Run("empty_directory", func(t *testing.T) {
+		dir := t.TempDir()
+		before := tree(t, dir)
+		spoil(t, dir)
+		mustBe(t, dir, before)
+	})
+	t.Run("stick_with_files", func(t *testing.T) {
+		dir := t.TempDir()
+		put(t, filepath.Join(dir, "photo.jpg"), "x")
+		before := tree(t, dir)
+		spoil(t, dir)
+		mustBe(t, dir, before)
+	})
+	t.Run("with_a_snapshot", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "d")
+		one := save(t, dir, "one", "a")
+		before := tree(t, dir)
+		spoil(t, dir)
+		mustBe(t, dir, before)
+		mustVerify(t, dir, "a", one)
+	})
+	t.Run("with_a_damaged_snapshot", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "d")
+		damage(t, blobPath(dir, save(t, dir, "one", "a")))
+		before := tree(t, dir)
+		spoil(t, dir)
+		mustBe(t, dir, before)
+	})
+	t.Run("after_commit", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "d")
+		w := mustCreate(t, dir)
+		one, err := write(t.Context(), w, "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Commit(t.Context(), one, "a"); err != nil {
+			t.Fatal(err)
+		}
+		two, err := write(t.Context(), w, "two")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Abort(); err != nil {
+			t.Fatal(err)
+		}
+		mustVerify(t, dir, "a", one)
+		if _, err := os.Stat(blobPath(dir, two)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a blob of the second is still there: %v", err)
+		}
+	})
+	// Tools that know no lock found our blobs and rely on them.
+	t.Run("used_by_another", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "d")
+		w := mustCreate(t, dir)
+		one, err := write(t.Context(), w, "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := json.Marshal(one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, filepath.Join(dir, "index.json"), `{"schemaVersion":2,"manifests":[`+string(d)+`]}`)
+		if err := w.Abort(); err != nil {
+			t.Fatal(err)
+		}
+		mustVerify(t, dir, "", one)
+	})
+}
+
+func sortStrings(s []string) []string {
+	slices.Sort(s)
+	return s
+}
