@@ -264,8 +264,11 @@ func TestHostilePaths(t *testing.T) {
 		}
 	}
 	for _, h := range []*tar.Header{
-		{Typeflag: tar.TypeReg, Name: "a", Mode: 0o100644}, {Typeflag: tar.TypeCont, Name: "a"},
-		{Typeflag: tar.TypeDir, Name: "a", Size: 5}, {Typeflag: tar.TypeReg, Name: "a", Uid: -1}, {Typeflag: tar.TypeSymlink, Name: "a"},
+		{Typeflag: tar.TypeReg, Name: "a", Mode: 0o100644},
+		{Typeflag: tar.TypeCont, Name: "a"},
+		{Typeflag: tar.TypeDir, Name: "a", Size: 5},
+		{Typeflag: tar.TypeReg, Name: "a", Uid: -1},
+		{Typeflag: tar.TypeSymlink, Name: "a"},
 	} {
 		if _, err := artifact.EntryFromHeader(h); err == nil {
 			t.Errorf("header %+v was taken", h)

@@ -153,8 +153,8 @@ func (s *scanner) visit(d *host.Dir, name, p string, dev uint64, rule stack.Rule
 			return nil
 		}
 		return s.dir(sub, p, st, rule)
-	case st.IsRegular() && rule.Take != artifact.KindSecrets:
-		secret, err := holdsKey(d, name, st)
+	case st.IsRegular():
+		secret, err := isSecret(d, name, st)
 		if err != nil {
 			return err
 		}
@@ -308,17 +308,17 @@ func (s *scanner) measure(d *host.Dir, name, p string, l *artifact.LeftOut) erro
 // keyFile is how large a file that holds a private key may be.
 const keyFile = 64 << 10
 
-// holdsKey reports whether a file holds a private key in PEM: wherever one
-// lies, it belongs among the secrets.
-func holdsKey(d *host.Dir, name string, st host.Stat) (bool, error) {
+// isSecret reports whether a file belongs among the secrets wherever it lies:
+// because it is kept from others, or because it holds a private key in PEM.
+func isSecret(d *host.Dir, name string, st host.Stat) (bool, error) {
+	if st.Perm()&0o004 == 0 {
+		return true, nil
+	}
 	if st.Size == 0 || st.Size > keyFile {
 		return false, nil
 	}
 	b, err := readSmall(d, name, keyFile)
-	if err != nil {
-		return false, err
-	}
-	return bytes.Contains(b, []byte("PRIVATE KEY-----")), nil
+	return bytes.Contains(b, []byte("PRIVATE KEY-----")), err
 }
 
 func readSmall(d *host.Dir, name string, limit int64) (_ []byte, err error) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -44,6 +43,12 @@ func hook(before func(op string) error) ops {
 				return err
 			}
 			return real.sync(f)
+		},
+		chmod: func(f *os.File, mode fs.FileMode) error {
+			if err := before("chmod"); err != nil {
+				return err
+			}
+			return real.chmod(f, mode)
 		},
 		rename: func(root *os.Root, from, to string) error {
 			if err := before("rename"); err != nil {
@@ -238,49 +243,29 @@ func TestFullDiskBlob(t *testing.T) {
 	mustBe(t, dir, before)
 }
 
-// A stick as it is bought: FAT32, without modes, owners or links.
-func TestFAT(t *testing.T) {
-	image := filepath.Join(t.TempDir(), "fat")
-	f, err := os.Create(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(f.Truncate(34<<20), f.Close()); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("mkfs.vfat", "-F", "32", image).CombinedOutput(); err != nil {
-		unavailable(t, "mkfs.vfat: %v: %s; install dosfstools", err, out)
-	}
-	dir := mount(t, "-o", "loop,umask=022", image)
-	d := filepath.Join(dir, "xcrate")
-	one := save(t, d, "one", "one", "latest")
-	two := save(t, d, "two", "latest")
-	mustVerify(t, d, "one", one)
-	mustVerify(t, d, "latest", two)
-	w := mustCreate(t, d)
-	if _, err := Create(d, Options{}); !errors.Is(err, ErrLocked) {
-		t.Errorf("second writer: %v", err)
-	}
-	if _, err := write(t.Context(), w, "three"); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Abort(); err != nil {
-		t.Fatal(err)
-	}
-	mustVerify(t, d, "latest", two)
-}
-
-// A chmod that fails is an error, other than where a filesystem has no modes.
-func TestSetMode(t *testing.T) {
-	f, err := os.CreateTemp(t.TempDir(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := setMode(f, fileMode); err == nil {
-		t.Error("no error from a closed file")
+// FAT and others know no modes and refuse chmod. Anything else that chmod says
+// is an error: a secret might be open to all.
+func TestChmod(t *testing.T) {
+	for errno, fine := range map[syscall.Errno]bool{syscall.EPERM: true, syscall.ENOTSUP: true, syscall.EIO: false} {
+		top := t.TempDir()
+		dir := filepath.Join(top, "d")
+		before := tree(t, top)
+		o := realOps()
+		o.chmod = func(f *os.File, _ fs.FileMode) error {
+			return &fs.PathError{Op: "chmod", Path: f.Name(), Err: errno}
+		}
+		two, err := attempt(t, dir, o)
+		if fine {
+			if err != nil {
+				t.Errorf("%v: %v", errno, err)
+			}
+			mustVerify(t, dir, "two", two)
+			continue
+		}
+		if !errors.Is(err, errno) || !strings.Contains(err.Error(), dir) {
+			t.Errorf("error %v, want %v", err, errno)
+		}
+		mustBe(t, top, before)
 	}
 }
 

@@ -15,6 +15,7 @@ type ops struct {
 	open   func(root *os.Root, name string, flag int, perm fs.FileMode) (*os.File, error)
 	write  func(f *os.File, p []byte) (int, error)
 	sync   func(f *os.File) error
+	chmod  func(f *os.File, mode fs.FileMode) error
 	rename func(root *os.Root, from, to string) error
 }
 
@@ -24,6 +25,7 @@ func realOps() ops {
 		open:   (*os.Root).OpenFile,
 		write:  (*os.File).Write,
 		sync:   (*os.File).Sync,
+		chmod:  (*os.File).Chmod,
 		rename: (*os.Root).Rename,
 	}
 }
@@ -36,8 +38,8 @@ const (
 
 // setMode gives f its mode whatever the umask was. FAT knows no modes and
 // refuses; there the mount options rule.
-func setMode(f *os.File, mode fs.FileMode) error {
-	if err := f.Chmod(mode); err != nil && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENOTSUP) {
+func (o ops) setMode(f *os.File, mode fs.FileMode) error {
+	if err := o.chmod(f, mode); err != nil && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENOTSUP) {
 		return err
 	}
 	return nil

@@ -109,7 +109,7 @@ func (w *Writer) temp() (f *os.File, name string, err error) {
 	if f, err = w.ops.open(w.store.root, name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode); err != nil {
 		return nil, "", err
 	}
-	if err := setMode(f, fileMode); err != nil {
+	if err := w.ops.setMode(f, fileMode); err != nil {
 		return nil, "", errors.Join(err, f.Close(), w.store.root.Remove(name))
 	}
 	return f, name, nil
@@ -231,7 +231,7 @@ func (w *Writer) replace(name string, b []byte) error {
 
 // finish writes b to f and syncs it.
 func (w *Writer) finish(f *os.File, b []byte) error {
-	if err := setMode(f, fileMode); err != nil {
+	if err := w.ops.setMode(f, fileMode); err != nil {
 		return err
 	}
 	if _, err := w.ops.write(f, b); err != nil {

@@ -118,17 +118,20 @@ func (s *store) checkVersion() error {
 	if err != nil {
 		return fmt.Errorf("layout: %w", err)
 	}
-	return s.parseVersion(b)
+	if err := parseVersion(b); err != nil {
+		return fmt.Errorf("layout %s: %w", s.dir, err)
+	}
+	return nil
 }
 
-func (s *store) parseVersion(b []byte) error {
+func parseVersion(b []byte) error {
 	var l ocispec.ImageLayout
 	if err := json.Unmarshal(b, &l); err != nil {
-		return fmt.Errorf("layout %s: %s: %w: %w", s.dir, ocispec.ImageLayoutFile, ErrIndex, err)
+		return fmt.Errorf("%s: %w: %w", ocispec.ImageLayoutFile, ErrIndex, err)
 	}
 	if l.Version != ocispec.ImageLayoutVersion {
-		return fmt.Errorf("layout %s: %s: %w %q, this program reads %q",
-			s.dir, ocispec.ImageLayoutFile, ErrVersion, l.Version, ocispec.ImageLayoutVersion)
+		return fmt.Errorf("%s: %w %q, this program reads %q",
+			ocispec.ImageLayoutFile, ErrVersion, l.Version, ocispec.ImageLayoutVersion)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -57,7 +58,7 @@ type Writer struct {
 func Create(dir string, opt Options) (*Writer, error) { return create(dir, opt, realOps()) }
 
 func create(dir string, opt Options, o ops) (*Writer, error) {
-	made, err := makeDir(dir)
+	made, err := o.makeDir(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func create(dir string, opt Options, o ops) (*Writer, error) {
 }
 
 // makeDir makes dir if nothing is there.
-func makeDir(dir string) (made bool, err error) {
+func (o ops) makeDir(dir string) (made bool, err error) {
 	clean := filepath.Clean(dir)
 	switch err := os.Mkdir(clean, dirMode); {
 	case errors.Is(err, fs.ErrExist):
@@ -91,7 +92,7 @@ func makeDir(dir string) (made bool, err error) {
 	}
 	d, err := os.Open(clean)
 	if err == nil {
-		err = errors.Join(setMode(d, dirMode), d.Close())
+		err = errors.Join(o.setMode(d, dirMode), d.Close())
 	}
 	if err != nil {
 		return false, errors.Join(fmt.Errorf("layout %s: %w", dir, err), os.Remove(clean))
@@ -189,8 +190,8 @@ func (w *Writer) checkLock() error {
 }
 
 // unborn reports whether the directory is to become a layout: it is new, or its
-// Writer was killed over making it. Then oci-layout is empty or whole, and there
-// is no index.json and no blob. Blobs without an index are something else: the
+// Writer was killed over making it. Then oci-layout is there, be it in part, and
+// there is no index.json and no blob. Blobs without an index are something else: the
 // index was lost, and an empty one would hide it.
 func (w *Writer) unborn() (bool, error) {
 	_, err := w.store.root.Lstat(ocispec.ImageIndexFile)
@@ -201,15 +202,15 @@ func (w *Writer) unborn() (bool, error) {
 	if err != nil || len(names) > 0 {
 		return false, err
 	}
-	info, err := w.lock.Stat()
+	b, err := w.store.read(ocispec.ImageLayoutFile, maxLayoutFile)
 	if err != nil {
 		return false, err
 	}
-	if info.Size() == 0 {
+	if len(b) < len(layoutFile) && strings.HasPrefix(layoutFile, string(b)) {
 		w.made[ocispec.ImageLayoutFile] = true
 		return true, nil
 	}
-	return true, w.store.checkVersion()
+	return true, parseVersion(b)
 }
 
 // initialise makes what is not there yet, oci-layout first and index.json last,
@@ -268,7 +269,7 @@ func (w *Writer) mkdir(name string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(setMode(d, dirMode), d.Close())
+	return errors.Join(w.ops.setMode(d, dirMode), d.Close())
 }
 
 // sweep removes the temporary files of a killed Writer.

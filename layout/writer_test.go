@@ -58,7 +58,8 @@ func TestCreateRefuses(t *testing.T) {
 		"foreign_index":  {map[string]string{"d/": "", "d/index.json": "<html>"}, ErrNoLayout},
 		"foreign_blobs":  {map[string]string{"d/": "", "d/blobs/": ""}, ErrNoLayout},
 		"version":        {map[string]string{"d/": "", "d/oci-layout": `{"imageLayoutVersion":"3"}`}, ErrVersion},
-		"odd_layout":     {map[string]string{"d/": "", "d/oci-layout": `{"ima`}, ErrIndex},
+		"odd_layout":     {map[string]string{"d/": "", "d/oci-layout": `{"odd`}, ErrIndex},
+		"part_layout":    {map[string]string{"d/": "", "d/oci-layout": `{"ima`, "d/index.json": "{}"}, ErrIndex},
 		"broken_index":   {map[string]string{"d/": "", "d/oci-layout": layoutFile, "d/index.json": "{"}, ErrIndex},
 		"lost_index":     {map[string]string{"d/": "", "d/oci-layout": layoutFile, "d/blobs/": "", "d/blobs/sha256/": "", "d/blobs/sha256/x": ""}, ErrIndex},
 		"temp_a_file":    {map[string]string{"d/": "", tmp("d"): "x"}, syscall.ENOTDIR},
@@ -86,8 +87,8 @@ func TestCreateRefuses(t *testing.T) {
 			dir := filepath.Join(top, "d")
 			before := tree(t, filepath.Dir(top))
 			_, err := Create(dir, Options{})
-			if !errors.Is(err, test.is) || !strings.Contains(err.Error(), dir) {
-				t.Errorf("error %v, want %v and the path", err, test.is)
+			if !errors.Is(err, test.is) || strings.Count(err.Error(), "layout "+dir) > 1 || !strings.Contains(err.Error(), dir) {
+				t.Errorf("error %v, want %v and the path once", err, test.is)
 			}
 			mustBe(t, filepath.Dir(top), before)
 		})

@@ -62,7 +62,7 @@ func Apply(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o Optio
 	if p.plan.Empty() {
 		return nil, nil
 	}
-	return p.apply(ctx, log)
+	return p.apply(ctx)
 }
 
 // lock keeps a second import away from the host.
@@ -98,14 +98,14 @@ func recoverUnfinished(root *host.Root, log io.Writer) error {
 // apply carries the plan out. The order is that of the reference, 4.3:
 // everything verified, packages, services stopped, then files, then the
 // database, because each installs or generates what the next replaces.
-func (p *planner) apply(ctx context.Context, log io.Writer) (_ *Result, err error) {
+func (p *planner) apply(ctx context.Context) (_ *Result, err error) {
 	id := p.Now.UTC().Format("20060102T150405Z") + "-" + p.snapshot.Descriptor.Digest.Encoded()[:12]
 	w, err := newWork(p.Root, id)
 	if err != nil {
 		return nil, err
 	}
 	defer w.close()
-	a := &applier{planner: p, work: w, log: log, result: &Result{ID: id, Plan: p.plan, Kept: p.Root.Path(path.Join(StateDir, id))}}
+	a := &applier{planner: p, work: w, result: &Result{ID: id, Plan: p.plan, Kept: p.Root.Path(path.Join(StateDir, id))}}
 	started, err := a.run(ctx)
 	if err != nil {
 		return nil, errors.Join(a.giveUp(err), w.unmake())
@@ -119,7 +119,6 @@ type applier struct {
 	work    *work
 	journal *journal
 	commit  *committer
-	log     io.Writer
 	tables  []stagedTable
 	result  *Result
 }
@@ -196,10 +195,27 @@ func (a *applier) installPackages(ctx context.Context) error {
 		return nil
 	}
 	a.Progress.Phase("installing packages", 0)
-	if err := a.manager.Install(ctx, pkgmgr.Repo{Dir: RepositoryDir}, a.plan.Packages.Install, a.log); err != nil {
+	if err := a.runManager(ctx); err != nil {
 		return fmt.Errorf("packages: %w", err)
 	}
 	return a.compareAgain(ctx)
+}
+
+// packagesLog lies beside the journal and holds what the package manager said.
+const packagesLog = "packages.log"
+
+func (a *applier) runManager(ctx context.Context) (err error) {
+	state, err := a.work.state()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, state.Close()) }()
+	log, err := state.Create(packagesLog)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	return a.manager.Install(ctx, pkgmgr.Repo{Dir: RepositoryDir}, a.plan.Packages.Install, log)
 }
 
 func split(all []change, k artifact.Kind) (of, rest []change) {

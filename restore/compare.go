@@ -157,6 +157,9 @@ func (c *comparer) lookLink(e, have artifact.Entry, st host.Stat) (state, error)
 
 // sameAttributes compares everything but content and names.
 func (c *comparer) sameAttributes(e, have artifact.Entry) bool {
+	if e.Kind == artifact.KindPackages {
+		have.Xattrs = e.Xattrs // dnf keeps digests of its own in attributes of the files
+	}
 	o := c.owners.of(e)
 	if !o.AsIs && (have.UID != o.UID || have.GID != o.GID) {
 		return false

@@ -33,7 +33,6 @@ type Plan struct {
 	ToDo []artifact.LeftOut `json:"to_do"`
 
 	changes []change // what Files counts, in catalog order
-	kinds   map[artifact.Kind]bool
 }
 
 // FilePlan counts the entries of one kind. Kept are directories that are

@@ -91,7 +91,8 @@ func snapshot(t *testing.T, m memory, dbDir string) *artifact.Snapshot {
 		Host:          artifact.Host{Name: "mn", Arch: hostArch(t), Distro: artifact.Distro{ID: "rocky", Version: "9.6"}},
 		IdentityTrees: []string{"/etc/xcat/ca"},
 		Accounts: []artifact.Account{
-			{Type: "group", Name: "ssh_keys", ID: 101}, {Type: "group", Name: "svc", ID: 40},
+			{Type: "group", Name: "ssh_keys", ID: 101},
+			{Type: "group", Name: "svc", ID: 40},
 			{Type: "user", Name: "svc", ID: 40, Group: "svc", Home: "/home/svc", Shell: "/sbin/nologin"},
 		},
 	}
@@ -420,7 +421,7 @@ func crash(t *testing.T, f fixture, o Options) {
 	w, err := newWork(o.Root, "crashed")
 	check(t, err)
 	defer w.close()
-	a := &applier{planner: p, work: w, log: io.Discard, result: &Result{}}
+	a := &applier{planner: p, work: w, result: &Result{}}
 	if _, err := a.run(t.Context()); err == nil {
 		t.Fatal("no fault")
 	}

@@ -77,6 +77,7 @@ func (w *work) undoStep(r record) error {
 	case opWork:
 		_, err := w.open(string(r.Path))
 		return ignoreMissing(err)
+	default: // the others act on a name in its directory
 	}
 	d, name, err := w.root.OpenParent(string(r.Path))
 	if err != nil {

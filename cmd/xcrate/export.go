@@ -94,12 +94,12 @@ type exported struct {
 	layers   int
 }
 
-func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, dest string, o exportOptions) (*exported, error) {
-	temp, err := os.MkdirTemp("", "xcrate-")
+func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, dest string, o exportOptions) (_ *exported, err error) {
+	temp, remove, err := host.TempDir()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = os.RemoveAll(temp) }()
+	defer func() { err = errors.Join(err, remove()) }()
 	inode, err := inodeOf(dest)
 	if err != nil {
 		return nil, err

@@ -5,13 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/host"
 	"github.com/xcrate/xcrate/internal/stack"
 	"github.com/xcrate/xcrate/restore"
 )
@@ -70,10 +70,12 @@ func runImport(ctx context.Context, a *app, text string, o importOptions) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, ro.Root.Close()) }()
-	if ro.TempDir, err = os.MkdirTemp("", "xcrate-"); err != nil {
+	temp, remove, err := host.TempDir()
+	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(ro.TempDir)) }()
+	defer func() { err = errors.Join(err, remove()) }()
+	ro.TempDir = temp
 	p := a.progress()
 	ro.Progress = p
 	if o.dryRun {

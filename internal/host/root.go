@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -284,4 +285,11 @@ func (r *Root) MkdirAll(p string, perm uint32) error {
 		cur = next
 	}
 	return nil
+}
+
+// TempDir makes a private directory of this machine, mode 0700, for what must
+// not be made on the host itself. remove deletes it with all in it.
+func TempDir() (dir string, remove func() error, err error) {
+	dir, err = os.MkdirTemp("", "xcrate-")
+	return dir, func() error { return os.RemoveAll(dir) }, err
 }

@@ -64,9 +64,9 @@ func (s *sample) oddTypes() {
 	s.dir(oddDir+"readonly-dir", 0o755, "root:root")
 	s.file(oddDir+"readonly-dir/file", 0o444, "root:root", []byte("inside\n"))
 	s.dir(oddDir+"readonly-dir", 0o555, "root:root")
-	s.node(oddDir+"fifo", unix.S_IFIFO, 0o640, "root:root", 0, 0)
-	s.node(oddDir+"socket", unix.S_IFSOCK, 0o755, "root:root", 0, 0)
-	s.node(oddDir+"null", unix.S_IFCHR, 0o666, "root:root", 1, 3)
+	s.node(oddDir+"fifo", unix.S_IFIFO, 0o640, 0, 0)
+	s.node(oddDir+"socket", unix.S_IFSOCK, 0o755, 0, 0)
+	s.node(oddDir+"null", unix.S_IFCHR, 0o666, 1, 3)
 }
 
 func (s *sample) oddOwners() {

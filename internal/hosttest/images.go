@@ -24,7 +24,7 @@ func (s *sample) images() {
 		major, minor uint32
 	}{{"null", unix.S_IFCHR, 1, 3}, {"console", unix.S_IFCHR, 5, 1}, {"zero", unix.S_IFCHR, 1, 5}, {"ram0", unix.S_IFBLK, 1, 0}} {
 		s.dir(root+"dev/", 0o755, "root:root")
-		s.node(root+"dev/"+d.name, d.kind, 0o660, "root:root", d.major, d.minor)
+		s.node(root+"dev/"+d.name, d.kind, 0o660, d.major, d.minor)
 	}
 	s.file(root+"usr/bin/ping", 0o755, "root:root", elfHeader())
 	s.xattr(root+"usr/bin/ping", "security.capability", netRaw)

@@ -23,8 +23,10 @@ func (s *sample) keys() {
 	ca := s.edKey("ca")
 	caCert := s.cert("xCAT CA", 0, ca, ca)
 	s.file("etc/xcat/ca/private/ca-key.pem", 0o600, "root:root", s.privatePEM("ca-key", ca))
-	for _, p := range []string{"etc/xcat/ca/ca-cert.pem", "etc/xcat/cert/ca.pem", "root/.xcat/ca.pem", "home/conserver/.xcat/ca.pem",
-		"home/alice/.xcat/ca.pem", "install/postscripts/ca/ca-cert.pem", "install/postscripts/_xcat/ca.pem"} {
+	for _, p := range []string{
+		"etc/xcat/ca/ca-cert.pem", "etc/xcat/cert/ca.pem", "root/.xcat/ca.pem", "home/conserver/.xcat/ca.pem",
+		"home/alice/.xcat/ca.pem", "install/postscripts/ca/ca-cert.pem", "install/postscripts/_xcat/ca.pem",
+	} {
 		s.file(p, 0o644, ownerOfHome(p), caCert)
 	}
 	server := s.edKey("server")

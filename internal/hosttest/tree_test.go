@@ -186,7 +186,7 @@ func TestMksample(t *testing.T) {
 // with a directory that anybody may write to: t.TempDir is for its owner alone.
 func buildMksample(t *testing.T) (bin, dir string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "xcrate-mksample")
+	dir, err := os.MkdirTemp("", "xcrate-mksample") //nolint:usetesting // what t.TempDir lies in is for its owner alone
 	if err != nil {
 		t.Fatal(err)
 	}

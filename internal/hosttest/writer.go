@@ -110,9 +110,9 @@ func (w *writer) hardlink(p, old string) {
 	}
 }
 
-// node makes a fifo, a socket or, where that is allowed, a device node. kind is
-// one of the S_IF bits.
-func (w *writer) node(p string, kind, mode uint32, owner string, major, minor uint32) {
+// node makes a fifo, a socket or, where that is allowed, a device node of root's.
+// kind is one of the S_IF bits.
+func (w *writer) node(p string, kind, mode, major, minor uint32) {
 	if w.single && (kind == unix.S_IFCHR || kind == unix.S_IFBLK) {
 		return
 	}
@@ -121,7 +121,7 @@ func (w *writer) node(p string, kind, mode uint32, owner string, major, minor ui
 		return
 	}
 	w.fail(p, unix.Mknod(w.path(p), kind|0o600, int(unix.Mkdev(major, minor))))
-	w.own(p, mode, owner)
+	w.own(p, mode, "root:root")
 	w.touch(p)
 }
 

@@ -33,16 +33,14 @@ func (f *fakeRunner) Run(_ context.Context, c host.Command) ([]byte, error) {
 
 // plainRoot is a root that has nothing but an rpm database, as far as Detect
 // can see, and a repository.
-func plainRoot(t *testing.T, osRelease string) *host.Root {
+func plainRoot(t *testing.T) *host.Root {
 	t.Helper()
 	root := openRoot(t, t.TempDir())
 	write(t, root.Path("/var/lib/rpm/rpmdb.sqlite"), nil)
-	write(t, root.Path("/etc/os-release"), []byte(osRelease))
+	write(t, root.Path("/etc/os-release"), []byte("ID=rocky\nVERSION_ID=\"9.6\"\n"))
 	write(t, root.Path("/repo/repodata/repomd.xml"), nil)
 	return root
 }
-
-const rocky = "ID=rocky\nVERSION_ID=\"9.6\"\n"
 
 func TestDetectNone(t *testing.T) {
 	notFound := func(c host.Command) (string, error) {
@@ -54,7 +52,7 @@ func TestDetectNone(t *testing.T) {
 		want string
 	}{
 		{"empty", func(t *testing.T) *host.Root { return openRoot(t, t.TempDir()) }, "no rpm database"},
-		{"programs", func(t *testing.T) *host.Root { return plainRoot(t, rocky) }, `on this machine: command "dnf"`},
+		{"programs", func(t *testing.T) *host.Root { return plainRoot(t) }, `on this machine: command "dnf"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := Detect(t.Context(), tt.root(t), &fakeRunner{answer: notFound})
@@ -68,7 +66,7 @@ func TestDetectNone(t *testing.T) {
 func TestDetectCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := Detect(ctx, plainRoot(t, rocky), &fakeRunner{answer: func(host.Command) (string, error) { return "", context.Canceled }})
+	_, err := Detect(ctx, plainRoot(t), &fakeRunner{answer: func(host.Command) (string, error) { return "", context.Canceled }})
 	if !errors.Is(err, context.Canceled) || errors.Is(err, ErrNone) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
 	}
@@ -77,7 +75,7 @@ func TestDetectCancelled(t *testing.T) {
 // TestDetectForeign has a root whose programs do not run here: this machine's
 // are taken.
 func TestDetectForeign(t *testing.T) {
-	root := plainRoot(t, rocky)
+	root := plainRoot(t)
 	run := &fakeRunner{answer: func(c host.Command) (string, error) {
 		if c.Chroot != "" {
 			return "", errors.New("exec format error")
@@ -98,7 +96,7 @@ func TestDetectForeign(t *testing.T) {
 }
 
 func TestInstalled(t *testing.T) {
-	root := plainRoot(t, rocky)
+	root := plainRoot(t)
 	out := "xCAT-client\t4\t2.17.0\tsnap1\tnoarch\ngpg-pubkey\t(none)\tabc\tdef\t(none)\nbash\t(none)\t5.1\t9.el9\tx86_64\n"
 	run := &fakeRunner{answer: func(host.Command) (string, error) { return out, nil }}
 	got, err := (&dnf{root: root, run: run}).Installed(t.Context())
@@ -125,7 +123,7 @@ func TestInstallOutside(t *testing.T) {
 		{"variable", "/etc/dnf/vars/releasever", "9.4\n", "--releasever=9.4"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			root := plainRoot(t, rocky)
+			root := plainRoot(t)
 			write(t, root.Path(tt.file), []byte(tt.content))
 			var macros string
 			run := &fakeRunner{}
@@ -158,7 +156,7 @@ func TestInstallOutside(t *testing.T) {
 }
 
 func TestInstallReports(t *testing.T) {
-	root := plainRoot(t, rocky)
+	root := plainRoot(t)
 	wanted := artifact.Package{Name: "a", Version: "1", Release: "2", Arch: "noarch"}
 	exit := exec.Command("sh", "-c", "exit 3").Run()
 	for _, tt := range []struct {

@@ -67,8 +67,12 @@ func TestReadAsRPM(t *testing.T) {
 		}
 	}
 	want := []Dependency{
-		{Name: "(rich or (other and third >= 2))"}, {Name: "higher", Flags: "GE", Epoch: "2", Version: "3", Release: "4"},
-		{Name: "lower", Flags: "LT", Epoch: "0", Version: "1"}, {Name: "/usr/sbin/useradd", Pre: true}, {Name: "plain"}, {Name: "plain", Pre: true},
+		{Name: "(rich or (other and third >= 2))"},
+		{Name: "higher", Flags: "GE", Epoch: "2", Version: "3", Release: "4"},
+		{Name: "lower", Flags: "LT", Epoch: "0", Version: "1"},
+		{Name: "/usr/sbin/useradd", Pre: true},
+		{Name: "plain"},
+		{Name: "plain", Pre: true},
 	}
 	for _, w := range want {
 		if !slices.Contains(d.Requires, w) {

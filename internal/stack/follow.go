@@ -171,6 +171,7 @@ func (f *follower) scan(c Column, from, p, dir string, depth int) {
 		return
 	}
 	switch c.Scan {
+	case ScanNone: // leads nowhere
 	case ScanIncludes:
 		f.includes(c, from, p, dir, depth)
 	case ScanSynclist:

@@ -149,7 +149,7 @@ func TestFollowIncludes(t *testing.T) {
 func TestFollowIncludesWithoutEnd(t *testing.T) {
 	depth := 0
 	b := bind(t, XCAT(), Tables{"linuximage": {{"imagename": "i", "pkglist": "/srv/0"}}})
-	refs, problems := b.Follow(func(p string) ([]byte, error) {
+	refs, problems := b.Follow(func(string) ([]byte, error) {
 		depth++
 		return fmt.Appendf(nil, "#INCLUDE:/srv/%d#", depth), nil
 	})

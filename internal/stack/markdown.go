@@ -71,7 +71,7 @@ func markTable(b *strings.Builder, marks []Mark) {
 		}
 		items := "all"
 		if len(m.Items) > 0 {
-			items = codes(m.Items, ", ")
+			items = codes(m.Items)
 		}
 		row(b, strings.Join(told, " and "), m.What, items, m.Reason, code(m.Restore))
 	}
@@ -96,14 +96,14 @@ func columnTable(b *strings.Builder, columns []Column) {
 }
 
 func packageList(b *strings.Builder, s Stack) {
-	b.WriteString("\n## Packages\n\nAn import installs " + codes(s.Packages.Install, ", ") +
+	b.WriteString("\n## Packages\n\nAn import installs " + codes(s.Packages.Install) +
 		";\nother packages of the same repositories are taken too, for service nodes and as dependencies. Their trees\nare looked for in " +
-		codes(s.Packages.Trees, ", ") + ".\n")
+		codes(s.Packages.Trees) + ".\n")
 	b.WriteString("\n## Services\n\nIn start order; of several names the first that the host has counts.\n\n")
 	row(b, "Role", "Units")
 	row(b, "---", "---")
 	for _, v := range s.Services {
-		row(b, v.Role, codes(v.Units, ", "))
+		row(b, v.Role, codes(v.Units))
 	}
 }
 
@@ -122,17 +122,17 @@ func row(b *strings.Builder, cells ...string) {
 
 func code(s string) string { return "`" + s + "`" }
 
-func codes(set []string, separator string) string {
+func codes(set []string) string {
 	var all []string
 	for _, s := range set {
 		all = append(all, code(s))
 	}
-	return strings.Join(all, separator)
+	return strings.Join(all, ", ")
 }
 
 func either(set []string) string {
 	if len(set) == 1 {
 		return code(set[0])
 	}
-	return "one of " + codes(set, ", ")
+	return "one of " + codes(set)
 }

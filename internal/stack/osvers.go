@@ -27,6 +27,7 @@ func osvers(family Family, v DirView) string {
 			}
 			return "esxi" + version
 		}
+	case FamilyOther, FamilyImage, FamilyGenesis: // have no file that says
 	}
 	return ""
 }
@@ -59,9 +60,15 @@ func osversAnaconda(v DirView) string {
 		return ""
 	}
 	for _, d := range []struct{ title, name string }{
-		{"CentOS Stream", "centos-stream"}, {"CentOS", "centos"}, {"Rocky", "rocky"}, {"AlmaLinux", "alma"},
-		{"Red Hat Enterprise Linux", "rhels"}, {"Oracle Linux", "ol"}, {"Fedora", "fedora"},
-		{"IBM_PowerKVM", "pkvm"}, {"openSUSE Leap", "leap"},
+		{"CentOS Stream", "centos-stream"},
+		{"CentOS", "centos"},
+		{"Rocky", "rocky"},
+		{"AlmaLinux", "alma"},
+		{"Red Hat Enterprise Linux", "rhels"},
+		{"Oracle Linux", "ol"},
+		{"Fedora", "fedora"},
+		{"IBM_PowerKVM", "pkvm"},
+		{"openSUSE Leap", "leap"},
 	} {
 		if strings.Contains(text, d.title) {
 			return d.name + version

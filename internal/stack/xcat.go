@@ -55,9 +55,10 @@ func take(kind artifact.Kind, path, what, ref string) Rule {
 	return Rule{Path: path, Take: kind, What: what, Ref: ref}
 }
 
-// mirror is take for a tree whose stale files must not survive an import.
-func mirror(kind artifact.Kind, path, what, ref string) Rule {
-	return Rule{Path: path, Take: kind, What: what, Mirror: true, Ref: ref}
+// mirror is take for a tree whose stale files must not survive an import: an
+// identity, which is section 3.1 of the reference.
+func mirror(kind artifact.Kind, path, what string) Rule {
+	return Rule{Path: path, Take: kind, What: what, Mirror: true, Ref: "3.1"}
 }
 
 // leave is a row for a path that is left out.

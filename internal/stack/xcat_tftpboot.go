@@ -20,10 +20,14 @@ func xcatTFTPBoot() []Rule {
 		leave("{tftpdir}/Boot", "Windows boot files", "licensed by their vendor", "copy them from Windows PE", "3.5"),
 	}
 	for _, loader := range []struct{ path, pkg string }{
-		{"xcat/xnba.kpxe", "xnba-undi"}, {"xcat/xnba.efi", "xnba-undi"}, {"xcat/undionly.kpxe", "xnba-undi"},
-		{"xcat/elilo-x64.efi", "elilo-xcat"}, {"xcat/esxboot-x64.efi", "esxboot-xcat"},
+		{"xcat/xnba.kpxe", "xnba-undi"},
+		{"xcat/xnba.efi", "xnba-undi"},
+		{"xcat/undionly.kpxe", "xnba-undi"},
+		{"xcat/elilo-x64.efi", "elilo-xcat"},
+		{"xcat/esxboot-x64.efi", "esxboot-xcat"},
 		{"xcat/pxelinux.0", "syslinux-xcat"},
-		{"boot/grub2/grub2.ppc", "grub2-xcat"}, {"boot/grub2/powerpc-ieee1275", "grub2-xcat"},
+		{"boot/grub2/grub2.ppc", "grub2-xcat"},
+		{"boot/grub2/powerpc-ieee1275", "grub2-xcat"},
 	} {
 		rows = append(rows, leave("{tftpdir}/"+loader.path, "boot loader", "package "+loader.pkg+" brings it", "", "3.5"))
 	}
