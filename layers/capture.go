@@ -136,7 +136,11 @@ func (c *capture) layer(ctx context.Context, k artifact.Kind, mediaType string, 
 			if zerr != nil {
 				return zerr
 			}
-			defer func() { err = errors.Join(err, z.Close()) }()
+			defer func() {
+				if cerr := z.Close(); err == nil { // after an error it only says the same again
+					err = cerr
+				}
+			}()
 			w = z
 		}
 		lw := &layerWriter{ctx: ctx, tar: archive.NewWriter(w), kind: k, progress: c.o.Progress}

@@ -34,7 +34,7 @@ func (c *capture) trees(ctx context.Context, found map[artifact.Kind][]item) err
 			return nil
 		})
 		if err != nil {
-			return err
+			return fmt.Errorf("kind %s: %w", k, err)
 		}
 	}
 	return nil

@@ -122,8 +122,8 @@ func (p *planner) packages(ctx context.Context) error {
 	}
 	manager, err := pkgmgr.Detect(ctx, p.Root, p.Runner)
 	if errors.Is(err, pkgmgr.ErrNone) {
-		p.find("packages-staged", Warn, "", "no package manager can act on %s: the %d packages are put into %s and not installed",
-			p.Root.Dir(), len(wanted), p.Root.Path(RepositoryDir))
+		p.find("packages-staged", Warn, "", "no package manager can act on %s: %d packages are put into its %s and not installed",
+			p.Root.Dir(), len(wanted), RepositoryDir)
 		return nil
 	}
 	if err != nil {

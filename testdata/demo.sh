@@ -11,15 +11,15 @@ if [ "$(id -u)" != 0 ]; then
 	echo "(not root: the sample has one owner and no devices; as root it has all)"
 fi
 PATH=$(dirname "$bin"):$PATH
-say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; }
-# run COMMAND... shows it and runs it; "done with warnings" (3) is done.
+# run COMMAND... shows a command and runs it; "done with warnings" (3) is done.
 run() {
-	say "$@"
+	printf '\n$ %s\n' "$*"
 	rc=0
 	"$@" || rc=$?
 	[ $rc = 0 ] || [ $rc = 3 ] || { echo "demo: exit code $rc"; exit 1; }
 }
-echo "A management node with 300 managed nodes, made by internal/hosttest:"
+echo "A management node of 300 managed nodes, made by internal/hosttest, and an"
+echo "empty root to bring it back on."
 go run ./internal/hosttest/mksample -nodes 300 $single "$dir/mn"
 mkdir "$dir/new"
 cd "$dir"
@@ -28,19 +28,13 @@ run xcrate list usb
 run xcrate verify usb:demo
 run xcrate import usb:demo --root new --dry-run $allow
 run xcrate import usb:demo --root new --yes $allow
-echo
-echo "Once more: there must be nothing left to do."
+printf '\nOnce more: there is nothing left to do.\n'
 run xcrate import usb:demo --root new --yes $allow
-echo
-echo "And back: an export of the restored root must have the same layers."
-run xcrate export back --root new --tag demo >/dev/null
-layers() { xcrate inspect "$1" --json | sed -n '/"layers": \[/,/^    \]/s/.*"digest": "\(.*\)".*/\1/p' | sort; }
-layers usb:demo >a
-layers back:demo >b
-# The catalog and each layer must be there again; nothing may differ.
-if ! cmp -s a b; then
-	echo "demo: the layers differ:"
-	diff a b || true
-	exit 1
-fi
-echo "$(wc -l <a) layers, every digest equal."
+printf '\nAn export of the restored root has the same layers, digest by digest:\n'
+xcrate export back --root new --tag demo >/dev/null || [ $? = 3 ]
+layers() { xcrate inspect "$1" --json | sed -n '/"layers": \[/,$s/.*"digest": "\(sha256:.*\)".*/\1/p' | head -n 7; }
+layers usb:demo >usb.digests
+layers back:demo >back.digests
+[ -s usb.digests ] || { echo "demo: no layers"; exit 1; }
+diff usb.digests back.digests || { echo "demo: the layers differ"; exit 1; }
+sed 's/^/  same  /' usb.digests

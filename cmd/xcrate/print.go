@@ -113,7 +113,7 @@ const width = 80
 // others two columns further in. A word that is longer stands alone.
 func (p *printer) wrap(indent, text string) {
 	line := indent
-	for i, word := range strings.Fields(text) {
+	for i, word := range strings.Split(text, " ") {
 		if i > 0 && len(line)+1+len(word) > width {
 			p.line("%s", line)
 			line = indent + "  " + word

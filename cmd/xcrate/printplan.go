@@ -25,9 +25,7 @@ func (p *printer) plan(plan *restore.Plan, showFiles bool) {
 	}
 	p.line("\nplan:")
 	p.planPackages(plan.Packages)
-	for _, acc := range plan.Accounts {
-		p.line("  make     %s %s with id %d", acc.Type, acc.Name, acc.ID)
-	}
+	p.planAccounts(plan.Accounts)
 	if len(plan.Services) > 0 {
 		p.line("  stop     %s; started again after", strings.Join(plan.Services, ", "))
 	}
@@ -85,6 +83,21 @@ func (p *printer) planPackages(plan restore.PackagePlan) {
 	p.line("  install  %s with %s:", count(int64(len(plan.Install)), "package", "packages"), plan.Manager)
 	for _, pkg := range plan.Install {
 		p.line("             %s", pkg.NEVRA())
+	}
+}
+
+// planAccounts names what is added to passwd and group, with ids.
+func (p *printer) planAccounts(all []restore.Account) {
+	for _, kind := range []string{"group", "user"} {
+		var names []string
+		for _, acc := range all {
+			if acc.Type == kind {
+				names = append(names, fmt.Sprintf("%s (%d)", acc.Name, acc.ID))
+			}
+		}
+		if len(names) > 0 {
+			p.wrap("  ", fmt.Sprintf("make     %ss: %s", kind, strings.Join(names, ", ")))
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -36,7 +35,7 @@ func (w *Writer) Add(e artifact.Entry, r io.Reader) (artifact.Entry, error) {
 		return e, err
 	}
 	if err := w.tar.WriteHeader(h); err != nil {
-		return e, fmt.Errorf("entry %q: %w", e.Path, err)
+		return e, err
 	}
 	if e.Type != artifact.TypeFile {
 		return e, nil
@@ -48,7 +47,7 @@ func (w *Writer) Add(e artifact.Entry, r io.Reader) (artifact.Entry, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
-		return e, fmt.Errorf("entry %q: %w", e.Path, err)
+		return e, err
 	}
 	e.Digest = d.Sum()
 	return e, nil
@@ -127,7 +126,7 @@ func (w *Writer) addLarge(f *os.File, d *host.Dir, name string, e artifact.Entry
 func (w *Writer) addSparse(f *os.File, e artifact.Entry) (artifact.Entry, error) {
 	all, err := extents(f, e.Size)
 	if err != nil {
-		return e, fmt.Errorf("entry %q: %w", e.Path, err)
+		return e, err
 	}
 	whole := len(all) == 1 && all[0] == extent{0, e.Size}
 	content := filled{f, e.Size}
@@ -139,10 +138,10 @@ func (w *Writer) addSparse(f *os.File, e artifact.Entry) (artifact.Entry, error)
 		return e, err
 	}
 	if err := w.tar.Flush(); err != nil {
-		return e, fmt.Errorf("entry %q: %w", e.Path, err)
+		return e, err
 	}
 	if err := writeSparse(w.out, e, all, content); err != nil {
-		return e, fmt.Errorf("entry %q: %w", e.Path, err)
+		return e, err
 	}
 	e.Digest, err = digestExtents(all, content, e.Size)
 	return e, err

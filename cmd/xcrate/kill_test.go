@@ -1,0 +1,161 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/xcrate/xcrate/internal/hosttest"
+)
+
+// program builds xcrate as it is shipped, for tests that kill it.
+func program(t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "xcrate")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return bin
+}
+
+// killAfter runs the program and kills it after d. It reports whether it had
+// ended by itself before.
+func killAfter(t *testing.T, d time.Duration, bin string, args ...string) (ended bool) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), bin, args...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(d, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	err := cmd.Wait()
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok || (!status.Signaled() && status.ExitStatus() != exitWarnings) {
+		t.Fatalf("%v", err)
+	}
+	return !status.Signaled()
+}
+
+func tree(t *testing.T, dir string, prefixes ...string) map[string]hosttest.Node {
+	t.Helper()
+	all, err := hosttest.Tree(dir, prefixes...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func sample(t *testing.T, dir string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: an import sets owners")
+	}
+	if err := hosttest.SampleMN(dir, hosttest.SampleOptions{Nodes: 40}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// steps are the moments at which a program that takes about total is killed.
+func steps(total time.Duration, n int) []time.Duration {
+	all := make([]time.Duration, n)
+	for i := range all {
+		all[i] = total * time.Duration(i+1) / time.Duration(n)
+	}
+	return all
+}
+
+// TestKilledExport kills an export at many moments. The snapshot that was there
+// before stays whole, and the next export succeeds.
+func TestKilledExport(t *testing.T) {
+	bin, mn, usb := program(t), filepath.Join(t.TempDir(), "mn"), filepath.Join(t.TempDir(), "usb")
+	sample(t, mn)
+	begun := time.Now()
+	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--tag", "first")
+	took := time.Since(begun)
+	killed := 0
+	for i, d := range steps(took, 12) {
+		if err := os.WriteFile(filepath.Join(mn, "install/custom/new"), fmt.Appendf(nil, "%d", i), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if !killAfter(t, d, bin, "export", usb, "--root", mn, "--tag", "second") {
+			killed++
+		}
+		xcrate(t, 0, "verify", usb+":first")
+		xcrate(t, 0, "verify", usb)
+	}
+	if killed == 0 {
+		t.Error("no export was killed")
+	}
+	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--tag", "second")
+	xcrate(t, 0, "verify", usb+":second")
+	if left, _ := filepath.Glob(filepath.Join(usb, ".*")); len(left) > 0 {
+		t.Errorf("left over: %v", left)
+	}
+	t.Logf("killed %d of 12", killed)
+}
+
+// TestKilledImport kills an import at many moments. The next one first puts
+// back what was changed; in the end the root is as after an undisturbed one.
+func TestKilledImport(t *testing.T) {
+	bin, mn, usb := program(t), filepath.Join(t.TempDir(), "mn"), filepath.Join(t.TempDir(), "usb")
+	sample(t, mn)
+	xcrate(t, exitWarnings, "export", usb, "--root", mn)
+	want := filepath.Join(t.TempDir(), "want")
+	if err := hosttest.BaseRoot(want); err != nil {
+		t.Fatal(err)
+	}
+	base := tree(t, want)
+	begun := time.Now()
+	xcrate(t, exitWarnings, "import", usb, "--root", want, "--yes")
+	took := time.Since(begun)
+	killed := 0
+	for _, d := range steps(took, 12) {
+		root := filepath.Join(t.TempDir(), "root")
+		if err := hosttest.BaseRoot(root); err != nil {
+			t.Fatal(err)
+		}
+		if killAfter(t, d, bin, "import", usb, "--root", root, "--yes") {
+			continue
+		}
+		killed++
+		// Declined: all the next import does is to put back what was changed.
+		var said strings.Builder
+		if code := run([]string{"xcrate", "import", usb, "--root", root}, strings.NewReader(""), &said, &said); code != exitUsage {
+			t.Fatalf("exit code %d: %s", code, said.String())
+		}
+		for _, line := range hosttest.DiffTrees(base, tree(t, root), hosttest.DiffOptions{Skip: stateOfImports}) {
+			t.Errorf("after a kill at %v: %s", d, line)
+		}
+		xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes")
+		opt := hosttest.DiffOptions{IgnoreDirTimes: true, Skip: func(p string) bool { return stateOfImports(p) || clocked(p) }}
+		for _, line := range hosttest.DiffTrees(tree(t, want), tree(t, root), opt) {
+			t.Errorf("after a kill at %v and an import: %s", d, line)
+		}
+	}
+	if killed == 0 {
+		t.Error("no import was killed")
+	}
+	t.Logf("killed %d of 12", killed)
+}
+
+// stateOfImports is what imports leave of themselves, and the directories
+// above, whose times change with it.
+func stateOfImports(p string) bool {
+	return p == "." || p == "var" || p == "var/lib" || p == "var/lib/xcrate" || strings.HasPrefix(p, "var/lib/xcrate/imports")
+}
+
+// clocked are files whose times, or bytes, are of the moment of the import.
+func clocked(p string) bool {
+	switch p {
+	case "etc/passwd", "etc/group", "etc/shadow", "etc/gshadow":
+		return true
+	}
+	return strings.HasSuffix(p, ".sqlite")
+}
