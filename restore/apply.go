@@ -215,7 +215,9 @@ func (a *applier) runManager(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
-	return a.manager.Install(ctx, pkgmgr.Repo{Dir: RepositoryDir}, a.plan.Packages.Install, log)
+	// A transaction that has begun is let end: half of one is worse than waiting.
+	err = a.manager.Install(context.WithoutCancel(ctx), pkgmgr.Repo{Dir: RepositoryDir}, a.plan.Packages.Install, log)
+	return errors.Join(err, ctx.Err())
 }
 
 func split(all []change, k artifact.Kind) (of, rest []change) {

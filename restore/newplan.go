@@ -224,6 +224,9 @@ func (p *planner) extras(ctx context.Context) ([]string, error) {
 		if err := artifact.CheckPath(strings.TrimPrefix(tree, "/")); err != nil {
 			return nil, fmt.Errorf("config: identity tree: %w", err)
 		}
+		if strings.Count(path.Clean("/"+tree), "/") < 3 {
+			return nil, fmt.Errorf("config: identity tree %q: too near the root", tree)
+		}
 		roots[path.Clean("/"+tree)] = true
 	}
 	known, placed := map[string]bool{}, map[string]bool{RepositoryDir: p.wants(artifact.KindPackages)}

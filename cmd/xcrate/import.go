@@ -90,7 +90,7 @@ func runImport(ctx context.Context, a *app, text string, o importOptions) (err e
 	result, err := restore.Apply(ctx, s, s.Snapshot, ro, a.err, func(plan *restore.Plan) (bool, error) {
 		p.Done()
 		seen = plan
-		return a.confirm(plan, o)
+		return a.confirm(ctx, plan, o)
 	})
 	p.Done()
 	if err != nil && result == nil {
@@ -133,7 +133,7 @@ func (a *app) dryRun(plan *restore.Plan, o importOptions) error {
 }
 
 // confirm shows the plan and asks. With --json the plan comes with the result.
-func (a *app) confirm(plan *restore.Plan, o importOptions) (bool, error) {
+func (a *app) confirm(ctx context.Context, plan *restore.Plan, o importOptions) (bool, error) {
 	if !o.json {
 		if err := a.print(func(p *printer) { p.plan(plan, o.showFiles) }); err != nil {
 			return false, err
@@ -148,7 +148,7 @@ func (a *app) confirm(plan *restore.Plan, o importOptions) (bool, error) {
 	if !terminal(a.in) {
 		return false, usage(errors.New("import: nobody to ask: not a terminal"), "to go on without a question: --yes; to see the plan only: --dry-run")
 	}
-	return a.ask("Go on?")
+	return a.ask(ctx, "Go on?")
 }
 
 // refused says which checks stop an import, and how to go on all the same if
@@ -170,19 +170,26 @@ func refused(blocked []restore.Finding) error {
 	return hint(err, "mend what the plan says; to go on all the same: --allow %s", list)
 }
 
-func (a *app) ask(question string) (bool, error) {
+// ask puts a question that only yes answers. Ctrl-C ends the waiting.
+func (a *app) ask(ctx context.Context, question string) (bool, error) {
 	if _, err := fmt.Fprintf(a.out, "\n%s [y/N] ", question); err != nil {
 		return false, err
 	}
-	line, err := bufio.NewReader(a.in).ReadString('\n')
-	if err != nil && line == "" {
-		return false, nil
+	answer := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(a.in).ReadString('\n') // an end without an answer is a no
+		answer <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	select {
+	case <-ctx.Done():
+		_, err := fmt.Fprintln(a.out)
+		return false, errors.Join(ctx.Err(), err)
+	case line := <-answer:
+		if line == "y" || line == "yes" {
+			return true, nil
+		}
 	}
-	answer := strings.ToLower(strings.TrimSpace(line))
-	if answer == "y" || answer == "yes" {
-		return true, nil
-	}
-	_, err = fmt.Fprintln(a.out, "Nothing was changed.")
+	_, err := fmt.Fprintln(a.out, "Nothing was changed.")
 	return false, err
 }
 

@@ -73,7 +73,7 @@ func (a *app) progress() progress.Sink {
 		return progress.None()
 	}
 	if terminal(a.err) {
-		return progress.Bar(a.err)
+		return progress.Bar(a.err, a.now)
 	}
 	return progress.Lines(a.err, a.now)
 }

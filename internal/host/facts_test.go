@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -116,6 +117,11 @@ func TestExec(t *testing.T) {
 	}
 	if _, err := (host.Exec{}).Run(t.Context(), host.Command{Name: "no-such-program"}); !host.IsNotFound(err) {
 		t.Errorf("missing program: %v", err)
+	}
+	old := syscall.Umask(0o077)
+	out, err = host.Exec{}.Run(t.Context(), host.Command{Name: "sh", Args: []string{"-c", "umask"}})
+	if now := syscall.Umask(old); err != nil || strings.TrimSpace(string(out)) != "0022" || now != 0o077 {
+		t.Errorf("umask of the program %s, %v; ours is %o after", out, err, now)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()

@@ -66,16 +66,32 @@ func (Exec) Run(ctx context.Context, c Command) ([]byte, error) {
 	both := &locked{w: io.MultiWriter(writers(last, c.Output)...)}
 	cmd.Stdout = io.MultiWriter(&stdout, both)
 	cmd.Stderr = both
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: c.Chroot}
+	// A group of its own: Ctrl-C on the terminal is for us to pass on, or not.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: c.Chroot, Setpgid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
-	if err := cmd.Run(); err != nil {
+	if err := start(cmd); err != nil {
+		return nil, fmt.Errorf("command %q: %w", c.Name, err)
+	}
+	if err := cmd.Wait(); err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
 		return stdout.Bytes(), fmt.Errorf("command %q: %w%s", c.String(), err, last)
 	}
 	return stdout.Bytes(), nil
+}
+
+// starting guards the umask, which belongs to the whole process.
+var starting sync.Mutex
+
+// start starts cmd with the umask a login has, not the strict one this program
+// runs with: scripts of packages rely on it.
+func start(cmd *exec.Cmd) error {
+	starting.Lock()
+	defer starting.Unlock()
+	defer syscall.Umask(syscall.Umask(0o022))
+	return cmd.Start()
 }
 
 // Look implements Runner.

@@ -11,37 +11,55 @@ import (
 )
 
 // Bar returns a Sink that draws a bar with rate and remaining time on a
-// terminal, one line that is cleared at the end of each phase.
-func Bar(w io.Writer) Sink { return &bar{w: w} }
+// terminal: one line, gone at the end of each phase. A phase that is over
+// before there is something to see shows nothing.
+func Bar(w io.Writer, now func() time.Time) Sink { return &bar{w: w, now: now} }
+
+// soon is how long a phase runs before it shows: rates need some time to mean
+// anything.
+const soon = 400 * time.Millisecond
 
 type bar struct {
-	mu  sync.Mutex
-	w   io.Writer
-	bar *progressbar.ProgressBar
+	mu    sync.Mutex
+	w     io.Writer
+	now   func() time.Time
+	done  int64
+	begun time.Time
+	bar   *progressbar.ProgressBar // nil between phases
+	shown bool
 }
 
 func (b *bar) Phase(name string, total int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.clear()
-	if total <= 0 {
-		total = -1
-	}
-	b.bar = progressbar.NewOptions64(total,
-		progressbar.OptionSetWriter(b.w), progressbar.OptionSetDescription(name),
-		progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true),
-		progressbar.OptionSetPredictTime(total > 0), progressbar.OptionSetWidth(20),
-		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(),
-	)
+	b.done, b.begun = 0, b.now()
+	b.bar = newBar(b.w, name, total)
+	b.bar.StartWithoutRender() // the rate counts from here
 }
 
 func (b *bar) Add(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.bar != nil {
+	b.done += n
+	if b.bar != nil && b.now().Sub(b.begun) > soon {
+		b.shown = true
 		// A count beyond the total is no error of the work: files grow.
-		_ = b.bar.Add64(n)
+		_ = b.bar.Set64(b.done)
 	}
+}
+
+func newBar(w io.Writer, name string, total int64) *progressbar.ProgressBar {
+	if total <= 0 {
+		total = -1
+	}
+	return progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(name),
+		progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true),
+		progressbar.OptionSetPredictTime(total > 0), progressbar.OptionSetWidth(20),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(),
+		progressbar.OptionSetSpinnerChangeInterval(0), // no goroutine that outlives the phase
+	)
 }
 
 func (b *bar) Done() {
@@ -51,10 +69,10 @@ func (b *bar) Done() {
 }
 
 func (b *bar) clear() {
-	if b.bar != nil {
+	if b.bar != nil && b.shown {
 		_ = b.bar.Clear()
-		b.bar = nil
 	}
+	b.bar, b.shown = nil, false
 }
 
 // every is how often Lines says where it is.
