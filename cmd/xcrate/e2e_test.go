@@ -167,16 +167,16 @@ func TestNoSecretInTheOpen(t *testing.T) {
 	}
 	// What is not in a layer for secrets or database holds none.
 	for _, k := range []string{"packages", "config", "install", "tftpboot"} {
-		clear := layerText(t, usb, k)
+		text := layerText(t, usb, k)
 		// What administrators write into their own scripts and switch
 		// configurations cannot be told from other text.
 		for _, own := range []string{"CANARY-postscript-licence", "CANARY-switch-community"} {
-			clear = bytes.ReplaceAll(clear, []byte(own), nil)
+			text = bytes.ReplaceAll(text, []byte(own), nil)
 		}
-		if at := bytes.Index(clear, []byte(hosttest.Canary)); at >= 0 {
-			t.Errorf("kind %s holds a secret: %.200q", k, clear[max(0, at-100):])
+		if at := bytes.Index(text, []byte(hosttest.Canary)); at >= 0 {
+			t.Errorf("kind %s holds a secret: %.200q", k, text[max(0, at-100):])
 		}
-		if bytes.Contains(clear, []byte("PRIVATE KEY-----")) {
+		if bytes.Contains(text, []byte("PRIVATE KEY-----")) {
 			t.Errorf("kind %s holds a private key", k)
 		}
 	}

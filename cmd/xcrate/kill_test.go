@@ -43,9 +43,9 @@ func killAfter(t *testing.T, d time.Duration, bin string, args ...string) (ended
 	return !status.Signaled()
 }
 
-func tree(t *testing.T, dir string, prefixes ...string) map[string]hosttest.Node {
+func tree(t *testing.T, dir string) map[string]hosttest.Node {
 	t.Helper()
-	all, err := hosttest.Tree(dir, prefixes...)
+	all, err := hosttest.Tree(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,7 +90,7 @@ back on another machine.`,
 
   xcrate verify /media/usb           # does the stick hold what was written?
   xcrate inspect /media/usb          # what is in it, what was left out`,
-		Args: func(c *cobra.Command, args []string) error {
+		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usage(fmt.Errorf("unknown command %q", args[0]), "see: xcrate --help")
 			}
