@@ -129,7 +129,7 @@ func TestBuildRefuses(t *testing.T) {
 		"other_key":          {hostsSchema("CREATE TABLE hosts (node VARCHAR(128), ip TEXT)"), hostsCSV, "schema is not what"},
 		"nul_in_sql":         {hostsSchema(hostsSQL + "\x00"), hostsCSV, "not UTF-8 text"},
 		"open_quote":         {hostsSchema("CREATE TABLE hosts (node TEXT, ip TEXT DEFAULT 'x"), hostsCSV, "quote is not closed"},
-		"name":               {Schema{Table: "../hosts", Columns: []Column{{Name: "a"}}}, "#a\n", "characters"},
+		"name":               {Schema{Table: "x/../hosts", Columns: []Column{{Name: "a"}}}, "#a\n", "characters"},
 		"internal_name":      {Schema{Table: "sqlite_master", Columns: []Column{{Name: "a"}}}, "#a\n", "reserved"},
 		"no_columns":         {Schema{Table: "t"}, "#a\n", "0 columns"},
 		"too_many_columns":   {Schema{Table: "t", Columns: make([]Column, 2001)}, "#a\n", "2001 columns"},

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// sortedRows makes rows comparable as a set; tabdump writes neither '' nor a
+// sortedRows makes rows comparable as a set; tabdump writes neither ” nor a
 // lone newline, which are NULL to who reads it.
 func sortedRows(rows [][]Value) []string {
 	var all []string
