@@ -159,3 +159,73 @@ func clocked(p string) bool {
 	}
 	return strings.HasSuffix(p, ".sqlite")
 }
+
+// interruptAfter runs the program and sends it a Ctrl-C after d. It reports
+// whether it had ended by itself before, and checks how it ends.
+func interruptAfter(t *testing.T, d time.Duration, bin string, args ...string) (ended bool) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), bin, args...)
+	var said strings.Builder
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(d, func() { _ = cmd.Process.Signal(os.Interrupt) })
+	defer timer.Stop()
+	_ = cmd.Wait() // the exit code says it all
+	switch code := cmd.ProcessState.ExitCode(); code {
+	case exitWarnings:
+		return true
+	case exitInterrupted:
+		if !strings.Contains(said.String(), "interrupted") {
+			t.Errorf("interrupted without a word: %q", said.String())
+		}
+	case -1: // before the program had a handler: nothing had begun
+	default:
+		t.Errorf("Ctrl-C after %v: exit code %d: %s", d, code, said.String())
+	}
+	return false
+}
+
+// TestInterrupted presses Ctrl-C at many moments of an export and an import:
+// nothing is left of either.
+func TestInterrupted(t *testing.T) {
+	bin, mn, usb := program(t), filepath.Join(t.TempDir(), "mn"), filepath.Join(t.TempDir(), "usb")
+	sample(t, mn)
+	begun := time.Now()
+	xcrate(t, exitWarnings, "export", usb, "--root", mn)
+	took := time.Since(begun)
+	interrupted := 0
+	for _, d := range steps(took, 8) {
+		place := filepath.Join(t.TempDir(), "new")
+		if interruptAfter(t, d, bin, "export", place, "--root", mn) {
+			continue
+		}
+		interrupted++
+		if _, err := os.Lstat(place); err == nil {
+			t.Errorf("Ctrl-C after %v: %s was left behind", d, place)
+		}
+	}
+	begun = time.Now()
+	xcrate(t, exitWarnings, "import", usb, "--root", t.TempDir(), "--yes")
+	took = time.Since(begun)
+	for _, d := range steps(took, 8) {
+		root := filepath.Join(t.TempDir(), "root")
+		if err := hosttest.BaseRoot(root); err != nil {
+			t.Fatal(err)
+		}
+		before := tree(t, root)
+		if interruptAfter(t, d, bin, "import", usb, "--root", root, "--yes") {
+			continue
+		}
+		interrupted++
+		opt := hosttest.DiffOptions{IgnoreDirTimes: true} // of /var/lib, where the work directory was
+		for _, line := range hosttest.DiffTrees(before, tree(t, root), opt) {
+			t.Errorf("Ctrl-C after %v: %s", d, line)
+		}
+	}
+	if interrupted == 0 {
+		t.Error("nothing was interrupted")
+	}
+	t.Logf("interrupted %d of 16", interrupted)
+}
