@@ -17,44 +17,44 @@ import (
 // return an error in the operation's place. A write to which it returns one
 // leaves half of its bytes.
 func hook(before func(op string) error) ops {
-	real := realOps()
+	plain := realOps()
 	return ops{
 		mkdir: func(root *os.Root, name string, perm fs.FileMode) error {
 			if err := before("mkdir"); err != nil {
 				return err
 			}
-			return real.mkdir(root, name, perm)
+			return plain.mkdir(root, name, perm)
 		},
 		open: func(root *os.Root, name string, flag int, perm fs.FileMode) (*os.File, error) {
 			if err := before("open"); err != nil {
 				return nil, err
 			}
-			return real.open(root, name, flag, perm)
+			return plain.open(root, name, flag, perm)
 		},
 		write: func(f *os.File, p []byte) (int, error) {
 			if err := before("write"); err != nil {
-				n, werr := real.write(f, p[:len(p)/2])
+				n, werr := plain.write(f, p[:len(p)/2])
 				return n, errors.Join(err, werr)
 			}
-			return real.write(f, p)
+			return plain.write(f, p)
 		},
 		sync: func(f *os.File) error {
 			if err := before("sync"); err != nil {
 				return err
 			}
-			return real.sync(f)
+			return plain.sync(f)
 		},
 		chmod: func(f *os.File, mode fs.FileMode) error {
 			if err := before("chmod"); err != nil {
 				return err
 			}
-			return real.chmod(f, mode)
+			return plain.chmod(f, mode)
 		},
 		rename: func(root *os.Root, from, to string) error {
 			if err := before("rename"); err != nil {
 				return err
 			}
-			return real.rename(root, from, to)
+			return plain.rename(root, from, to)
 		},
 	}
 }
@@ -161,7 +161,7 @@ func TestSyncUnsupported(t *testing.T) {
 			t.Errorf("%v: %v", errno, err)
 		}
 		mustVerify(t, dir, "two", two)
-		o.sync = func(f *os.File) error { return errno }
+		o.sync = func(*os.File) error { return errno }
 		if _, err := attempt(t, filepath.Join(t.TempDir(), "d"), o); !errors.Is(err, errno) {
 			t.Errorf("file: error %v, want %v", err, errno)
 		}

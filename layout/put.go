@@ -20,11 +20,12 @@ import (
 // blob is durable when PutBlob returns; memory use does not depend on its size.
 // A blob of that digest that is there already is read and compared, and
 // replaced if it is damaged. An error of write, a write error or the end of ctx
-// leave nothing behind; errors name mediaType.
+// leave nothing behind; write's own error is returned as it is, because it names
+// what could not be written.
 func (w *Writer) PutBlob(ctx context.Context, mediaType string, write func(io.Writer) error) (ocispec.Descriptor, error) {
 	desc, err := w.put(ctx, ocispec.Descriptor{MediaType: mediaType}, write)
 	if err != nil {
-		return ocispec.Descriptor{}, fmt.Errorf("blob of type %s: %w", mediaType, err)
+		return ocispec.Descriptor{}, err
 	}
 	return desc, nil
 }

@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -48,7 +49,7 @@ func (r *blobReader) Read(p []byte) (int, error) {
 	case err != nil:
 		r.err = fmt.Errorf("blob %s: %w", r.desc.Digest, err)
 	}
-	if n > 0 && r.err == io.EOF {
+	if n > 0 && errors.Is(r.err, io.EOF) {
 		return n, nil
 	}
 	return n, r.err

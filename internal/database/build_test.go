@@ -193,11 +193,18 @@ func TestBuildFromAnotherEngine(t *testing.T) {
 		csv    string
 		want   []Column
 	}{
-		"postgres": {Schema{Table: "switch", Columns: []Column{
-			{Name: "node", Type: "character varying(128)", Key: 1, NotNull: true}, {Name: "port", Type: "character varying(128)", Key: 2}, {Name: "vlan", Type: "text", NotNull: true}}},
-			"#node,port,vlan\n\"n\",\"1\",\"\"\n", []Column{{Name: "node", Type: "VARCHAR(128)", Key: 1, NotNull: true}, {Name: "port", Type: "VARCHAR(128)", Key: 2}, {Name: "vlan", Type: "TEXT", NotNull: true}}},
-		"auto": {Schema{Table: "auditlog", Sequence: &last, Columns: []Column{{Name: "recid", Type: "int(11)", Key: 1, NotNull: true, Auto: true}, {Name: "args", Type: "mediumtext"}}},
-			"#recid,args\n\"3\",\"x\"\n", []Column{{Name: "recid", Type: "INTEGER", Key: 1, Auto: true}, {Name: "args", Type: "TEXT"}}},
+		"postgres": {
+			Schema{Table: "switch", Columns: []Column{
+				{Name: "node", Type: "character varying(128)", Key: 1, NotNull: true}, {Name: "port", Type: "character varying(128)", Key: 2}, {Name: "vlan", Type: "text", NotNull: true},
+			}},
+			"#node,port,vlan\n\"n\",\"1\",\"\"\n",
+			[]Column{{Name: "node", Type: "VARCHAR(128)", Key: 1, NotNull: true}, {Name: "port", Type: "VARCHAR(128)", Key: 2}, {Name: "vlan", Type: "TEXT", NotNull: true}},
+		},
+		"auto": {
+			Schema{Table: "auditlog", Sequence: &last, Columns: []Column{{Name: "recid", Type: "int(11)", Key: 1, NotNull: true, Auto: true}, {Name: "args", Type: "mediumtext"}}},
+			"#recid,args\n\"3\",\"x\"\n",
+			[]Column{{Name: "recid", Type: "INTEGER", Key: 1, Auto: true}, {Name: "args", Type: "TEXT"}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

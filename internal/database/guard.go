@@ -42,8 +42,9 @@ func mayCompile(action sqlite.AuthorizerActionCode, arg1, arg2, database, trigge
 		return slices.Contains([]string{"user_version", "application_id", "integrity_check"}, arg1)
 	case sqlite.AuthTransaction, sqlite.AuthReindex, sqlite.AuthSelect:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // systemTables are where SQLite itself keeps what a CREATE statement says.

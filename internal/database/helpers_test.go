@@ -224,9 +224,9 @@ func TestMain(m *testing.M) {
 func exit(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		os.Exit(1) //nolint:revive // the end of a child process, one call above main
 	}
-	os.Exit(0)
+	os.Exit(0) //nolint:revive // the same
 }
 
 // resident is how much memory of this process is in use, SQLite's own, which

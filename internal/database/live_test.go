@@ -265,7 +265,7 @@ func TestBusyIsNamed(t *testing.T) {
 
 	go func() { // the writer ends while we wait
 		time.Sleep(100 * time.Millisecond)
-		_ = w.run(context.Background(), "COMMIT")
+		_ = w.run(t.Context(), "COMMIT")
 	}()
 	s, err := OpenSQLite(t.Context(), dir, SQLiteOptions{Wait: 20 * time.Second})
 	if err != nil {

@@ -1,0 +1,169 @@
+package layout
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+func TestLock(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	w := mustCreate(t, dir)
+	before := tree(t, dir)
+	if _, err := Create(dir, Options{}); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("error %v", err)
+	}
+	mustBe(t, dir, before)
+	if _, err := write(t.Context(), w, "one"); err != nil {
+		t.Errorf("the first writer: %v", err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	save(t, dir, "one", "a")
+}
+
+// Many writers at once, on a layout that comes and goes: each has it alone or
+// not at all, and what was committed stays.
+func TestConcurrentWriters(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	var mu sync.Mutex
+	committed := map[string]digest.Digest{}
+	var all sync.WaitGroup
+	for i := range 6 {
+		all.Go(func() {
+			for j := range 30 {
+				w, err := Create(dir, Options{})
+				if err != nil {
+					// Between another's unlink and rmdir there is no directory
+					// to make a file in.
+					if !errors.Is(err, ErrLocked) && !errors.Is(err, fs.ErrNotExist) {
+						t.Errorf("create: %v", err)
+					}
+					continue
+				}
+				name := fmt.Sprintf("n%d-%d", i, j)
+				desc, err := write(t.Context(), w, name)
+				if err != nil {
+					t.Errorf("write: %v", err)
+				}
+				if j > 25 {
+					if err := w.Commit(t.Context(), desc, name); err != nil {
+						t.Errorf("commit: %v", err)
+					}
+					mu.Lock()
+					committed[name] = desc.Digest
+					mu.Unlock()
+				}
+				if err := w.Abort(); err != nil {
+					t.Errorf("abort: %v", err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	save(t, dir, "last", "last")
+	for name, want := range committed {
+		mustVerify(t, dir, name, ocispec.Descriptor{Digest: want})
+	}
+}
+
+func TestAbort(t *testing.T) {
+	spoil := func(t *testing.T, dir string) {
+		t.Helper()
+		w := mustCreate(t, dir)
+		if _, err := write(t.Context(), w, "new"); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := w.Abort(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Run("no_directory", func(t *testing.T) {
+		top := t.TempDir()
+		spoil(t, filepath.Join(top, "d"))
+		mustBe(t, top, map[string]string{".": tree(t, top)["."]})
+	})
+	t.Run("empty_directory", func(t *testing.T) {
+		dir := t.TempDir()
+		before := tree(t, dir)
+		spoil(t, dir)
+		mustBe(t, dir, before)
+	})
+	t.Run("stick_with_files", func(t *testing.T) {
+		dir := t.TempDir()
+		put(t, filepath.Join(dir, "photo.jpg"), "x")
+		before := tree(t, dir)
+		spoil(t, dir)
+		mustBe(t, dir, before)
+	})
+	t.Run("with_a_snapshot", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "d")
+		one := save(t, dir, "one", "a")
+		before := tree(t, dir)
+		spoil(t, dir)
+		mustBe(t, dir, before)
+		mustVerify(t, dir, "a", one)
+	})
+	t.Run("with_a_damaged_snapshot", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "d")
+		damage(t, blobPath(dir, save(t, dir, "one", "a")))
+		before := tree(t, dir)
+		spoil(t, dir)
+		mustBe(t, dir, before)
+	})
+	t.Run("after_commit", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "d")
+		w := mustCreate(t, dir)
+		one, err := write(t.Context(), w, "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Commit(t.Context(), one, "a"); err != nil {
+			t.Fatal(err)
+		}
+		two, err := write(t.Context(), w, "two")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Abort(); err != nil {
+			t.Fatal(err)
+		}
+		mustVerify(t, dir, "a", one)
+		if _, err := os.Stat(blobPath(dir, two)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a blob of the second is still there: %v", err)
+		}
+	})
+	// Tools that know no lock found our blobs and rely on them.
+	t.Run("used_by_another", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "d")
+		w := mustCreate(t, dir)
+		one, err := write(t.Context(), w, "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := json.Marshal(one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, filepath.Join(dir, "index.json"), `{"schemaVersion":2,"manifests":[`+string(d)+`]}`)
+		if err := w.Abort(); err != nil {
+			t.Fatal(err)
+		}
+		mustVerify(t, dir, "", one)
+	})
+}
