@@ -7,6 +7,7 @@ import (
 	"io"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/database"
@@ -127,10 +128,21 @@ func (c *capture) dump(ctx context.Context, src database.Source, w *layerWriter)
 		return errors.New("two readings of the same moment differ")
 	}
 	c.config.Database.Tables = dumped.Tables
-	for _, l := range src.LeftOut() {
+	for _, l := range src.LeftOut() { // with paths of this machine
+		l.Path = c.hostPath(l.Path)
+		l.Restore = strings.ReplaceAll(l.Restore, c.o.Root.Path(c.config.Database.Dir), c.config.Database.Dir)
 		c.leaveOut(l)
 	}
 	return nil
+}
+
+// hostPath returns p, a path of this machine below the root, as the host names it.
+func (c *capture) hostPath(p string) string {
+	rest, ok := strings.CutPrefix(p, strings.TrimSuffix(c.o.Root.Dir(), "/")+"/")
+	if !ok {
+		return p
+	}
+	return "/" + rest
 }
 
 // byteCounter counts what is written to it.

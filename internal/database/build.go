@@ -275,14 +275,10 @@ func readBack(ctx context.Context, path string, s Schema) (t artifact.Table, err
 			want.Columns[i].Type, want.Columns[i].NotNull = got.Columns[i].Type, got.Columns[i].NotNull
 		}
 	}
-	if len(f.others) > 0 || !sameSchema(got, want) {
+	if len(f.others) > 0 || !reflect.DeepEqual(got, want) {
 		return t, errors.New("the file's schema is not what was asked for")
 	}
 	return summarise(ctx, src, got)
-}
-
-func sameSchema(a, b Schema) bool {
-	return reflect.DeepEqual(a, b)
 }
 
 // syncFile makes a closed file and its name durable.

@@ -79,7 +79,7 @@ func TestBuildModeIgnoresUmask(t *testing.T) {
 		if err := os.Chmod(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		w := watchMode{strings.NewReader("#node,ip\n" + manyRows(20_000)), filepath.Join(dir, "hosts.sqlite"), map[os.FileMode]bool{}}
+		w := watchMode{strings.NewReader("#node,ip\n" + manyRows(3000)), filepath.Join(dir, "hosts.sqlite"), map[os.FileMode]bool{}}
 		_, err := BuildSQLite(t.Context(), w.path, hostsSchema(hostsSQL), w)
 		syscall.Umask(old)
 		if err != nil {

@@ -156,6 +156,10 @@ func TestRowTooLong(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if r.limit != MaxRow {
+			t.Errorf("limit %d, want %d", r.limit, MaxRow)
+		}
+		r.limit = 1 << 20 // the same, sooner
 		_, err = r.Read()
 		wantError(t, err, `table "t": row 1: column "a": row of more than`)
 	}

@@ -21,6 +21,7 @@ type Reader struct {
 	r       *bufio.Reader
 	table   string
 	columns []string
+	limit   int // bytes of a row: MaxRow
 	row     int64
 	buf     []byte  // the row's values, one after the other
 	ends    []int   // where each value ends in buf
@@ -29,7 +30,7 @@ type Reader struct {
 
 // NewReader reads the header line of table from r.
 func NewReader(r io.Reader, table string) (*Reader, error) {
-	c := &Reader{r: bufio.NewReaderSize(r, 64<<10), table: table}
+	c := &Reader{r: bufio.NewReaderSize(r, 64<<10), table: table, limit: MaxRow}
 	line, err := c.header()
 	if err != nil {
 		return nil, fmt.Errorf("table %q: header: %w", table, err)
@@ -184,8 +185,8 @@ func (c *Reader) quoted() (end byte, err error) {
 }
 
 func (c *Reader) keep(b ...byte) error {
-	if len(c.buf)+len(b) > MaxRow {
-		return fmt.Errorf("row of more than %d bytes", MaxRow)
+	if len(c.buf)+len(b) > c.limit {
+		return fmt.Errorf("row of more than %d bytes", c.limit)
 	}
 	c.buf = append(c.buf, b...)
 	return nil

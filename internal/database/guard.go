@@ -40,7 +40,7 @@ func mayCompile(action sqlite.AuthorizerActionCode, arg1, arg2, database, trigge
 		return slices.Contains(plainFunctions(), strings.ToLower(arg2))
 	case sqlite.AuthPragma:
 		return slices.Contains([]string{"user_version", "application_id", "integrity_check"}, arg1)
-	case sqlite.AuthTransaction, sqlite.AuthReindex, sqlite.AuthSelect:
+	case sqlite.AuthTransaction, sqlite.AuthReindex:
 		return true
 	default:
 		return false

@@ -107,7 +107,7 @@ func sqliteError(err error) error {
 		return errBusy
 	case sqlite3.SQLITE_FULL:
 		return unix.ENOSPC
-	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
+	case sqlite3.SQLITE_READONLY: // a hot journal on a read-only connection
 		return fmt.Errorf("%w: %w", errNeedsCopy, err)
 	}
 	return err
