@@ -166,4 +166,66 @@ func TestAbort(t *testing.T) {
 		}
 		mustVerify(t, dir, "", one)
 	})
+	t.Run("another_put_a_blob", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "d")
+		w := mustCreate(t, dir)
+		put(t, filepath.Join(dir, blobsDir, strings.Repeat("0", 64)), "x")
+		before := tree(t, dir)
+		if _, err := write(t.Context(), w, "one"); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Abort(); err != nil {
+			t.Fatal(err)
+		}
+		delete(before, tmpDir)
+		mustBe(t, dir, before)
+	})
+	// What is committed does not depend on its manifest staying readable.
+	t.Run("after_commit_damaged", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "d")
+		w := mustCreate(t, dir)
+		one, err := write(t.Context(), w, "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Commit(t.Context(), one, "a"); err != nil {
+			t.Fatal(err)
+		}
+		damage(t, blobPath(dir, one))
+		if _, err := write(t.Context(), w, "two"); err != nil {
+			t.Fatal(err)
+		}
+		before := read(t, blobPath(dir, one))
+		if err := w.Abort(); err != nil {
+			t.Fatal(err)
+		}
+		before[len(before)/2] ^= 1
+		put(t, blobPath(dir, one), string(before))
+		mustVerify(t, dir, "a", one)
+	})
+}
+
+// Between our open and our lock an aborting Writer removes the file, or another
+// one makes it anew: the lock held then protects nothing.
+func TestLockLost(t *testing.T) {
+	for name, again := range map[string]bool{"removed": false, "replaced": true} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			put(t, filepath.Join(dir, "oci-layout"), layoutFile)
+			o := realOps()
+			o.open = func(root *os.Root, name string, flag int, perm fs.FileMode) (*os.File, error) {
+				f, err := root.OpenFile(name, flag, perm)
+				if err := root.Remove(name); err != nil {
+					t.Error(err)
+				}
+				if again {
+					put(t, filepath.Join(dir, name), layoutFile)
+				}
+				return f, err
+			}
+			if _, err := create(dir, Options{}, o); !errors.Is(err, ErrLocked) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
 }

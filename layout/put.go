@@ -21,7 +21,7 @@ import (
 // A blob of that digest that is there already is read and compared, and
 // replaced if it is damaged. An error of write, a write error or the end of ctx
 // leave nothing behind; write's own error is returned as it is, because it names
-// what could not be written.
+// what could not be written, any other names the layout.
 func (w *Writer) PutBlob(ctx context.Context, mediaType string, write func(io.Writer) error) (ocispec.Descriptor, error) {
 	desc, err := w.put(ctx, ocispec.Descriptor{MediaType: mediaType}, write)
 	if err != nil {
@@ -63,7 +63,7 @@ func (w *Writer) Push(ctx context.Context, desc ocispec.Descriptor, r io.Reader)
 func (w *Writer) put(ctx context.Context, want ocispec.Descriptor, write func(io.Writer) error) (desc ocispec.Descriptor, err error) {
 	f, name, err := w.temp()
 	if err != nil {
-		return desc, err
+		return desc, w.store.at(err)
 	}
 	defer func() {
 		if f != nil {
@@ -91,10 +91,13 @@ func (w *Writer) put(ctx context.Context, want ocispec.Descriptor, write func(io
 		return desc, fmt.Errorf("%w: %d bytes of digest %s, its descriptor says %d bytes", ErrCorrupt, desc.Size, desc.Digest, want.Size)
 	}
 	fresh, err := w.keep(ctx, &f, name, desc)
-	if err == nil && w.opt.Stored != nil {
+	if err != nil {
+		return desc, w.store.at(err)
+	}
+	if w.opt.Stored != nil {
 		w.opt.Stored(desc, fresh)
 	}
-	return desc, err
+	return desc, nil
 }
 
 // temp makes a temporary file. Its number is free: no other Writer is here,

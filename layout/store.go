@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/opencontainers/go-digest"
@@ -56,6 +57,15 @@ func cause(err error) error {
 		return p.Err
 	}
 	return err
+}
+
+// at names the layout in err, unless err does: os.Root speaks of names below it,
+// open files of whole paths.
+func (s *store) at(err error) error {
+	if strings.Contains(err.Error(), s.dir) {
+		return err
+	}
+	return fmt.Errorf("layout %s: %w", s.dir, err)
 }
 
 // open opens regular file name for reading. Anything else is an error, so that

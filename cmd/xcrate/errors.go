@@ -93,7 +93,8 @@ func codeFor(err error) int {
 }
 
 func isCorrupt(err error) bool {
-	return errors.Is(err, layout.ErrCorrupt) || errors.Is(err, layout.ErrMissing) || errors.Is(err, artifact.ErrForeign) ||
+	return errors.Is(err, layout.ErrCorrupt) || errors.Is(err, layout.ErrMissing) || errors.Is(err, layout.ErrIndex) ||
+		errors.Is(err, artifact.ErrForeign) ||
 		errors.Is(err, content.ErrMismatchedDigest) || errors.Is(err, content.ErrInvalidDescriptorSize)
 }
 
