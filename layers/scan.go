@@ -23,6 +23,9 @@ type item struct {
 	file host.Inode // of a regular file with several names, else zero
 }
 
+// workPrefix begins the name of what an import keeps at the top of a filesystem.
+const workPrefix = ".xcrate-"
+
 // scanner walks a host's trees and sorts what it finds into kinds.
 type scanner struct {
 	c       *capture
@@ -132,6 +135,8 @@ func (s *scanner) visit(d *host.Dir, name, p string, dev uint64, rule stack.Rule
 	switch {
 	case rule.Take == "":
 		return s.leave(d, name, p, artifact.LeftOut{Path: p, What: rule.What, Reason: rule.Reason, Restore: rule.Restore, System: rule.OfSystem()})
+	case strings.HasPrefix(name, workPrefix):
+		return s.leave(d, name, p, artifact.LeftOut{Path: p, What: "work directory of an import", Reason: "holds what an import replaced"})
 	case s.c.o.Skip[st.Inode()]:
 		s.out[p] = &artifact.LeftOut{Path: p, What: "the destination of this export", Reason: "a snapshot does not hold itself"}
 		return nil

@@ -5,16 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path"
-	"strings"
 
 	"golang.org/x/sys/unix"
 	"oras.land/oras-go/v2/content"
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/host"
-	"github.com/xcrate/xcrate/internal/pkgmgr"
 )
 
 // ErrLocked is wrapped when another import is running on the host.
@@ -105,12 +102,13 @@ func (p *planner) apply(ctx context.Context) (_ *Result, err error) {
 		return nil, err
 	}
 	defer w.close()
-	a := &applier{planner: p, work: w, result: &Result{ID: id, Plan: p.plan, Kept: p.Root.Path(path.Join(StateDir, id))}}
-	started, err := a.run(ctx)
+	a := &applier{planner: p, work: w, result: &Result{ID: w.id, Plan: p.plan, Kept: p.Root.Path(path.Join(StateDir, w.id))}}
+	stopped, err := a.run(ctx)
 	if err != nil {
-		return nil, errors.Join(a.giveUp(err), w.unmake())
+		err = errors.Join(a.giveUp(err), w.unmake())
+		return nil, errors.Join(err, a.startServices(context.WithoutCancel(ctx), stopped))
 	}
-	return a.result, a.startServices(context.WithoutCancel(ctx), started)
+	return a.result, a.startServices(context.WithoutCancel(ctx), stopped)
 }
 
 // applier is one import at work.
@@ -121,6 +119,8 @@ type applier struct {
 	commit  *committer
 	tables  []stagedTable
 	result  *Result
+
+	installed bool // packages were installed: what giveUp does not undo
 }
 
 func (a *applier) run(ctx context.Context) (stopped []string, err error) {
@@ -147,13 +147,16 @@ func (a *applier) run(ctx context.Context) (stopped []string, err error) {
 		return stopped, err
 	}
 	if err := a.place(ctx); err != nil {
-		return stopped, errors.Join(err, a.startServices(context.WithoutCancel(ctx), stopped))
+		return stopped, err
 	}
 	a.result.Lost = a.commit.lost
 	if err := a.work.sync(); err != nil {
 		return stopped, err
 	}
-	return stopped, errors.Join(a.journal.write(record{Op: opDone}), a.journal.sync())
+	if err := errors.Join(a.journal.write(record{Op: opDone}), a.journal.sync()); err != nil {
+		return stopped, err
+	}
+	return stopped, a.work.tidy()
 }
 
 func (a *applier) homes() map[string]artifact.Account {
@@ -183,99 +186,6 @@ func (a *applier) stager() *stager {
 	return &stager{work: a.work, fetcher: a.fetcher, snapshot: a.snapshot, progress: a.Progress}
 }
 
-// installPackages puts the repository in place and has the package manager
-// install from it. What the packages' scripts generate is replaced afterwards.
-func (a *applier) installPackages(ctx context.Context) error {
-	var repository []change
-	repository, a.plan.changes = split(a.plan.changes, artifact.KindPackages)
-	if err := a.commit.commit(ctx, repository); err != nil {
-		return err
-	}
-	if a.manager == nil || len(a.plan.Packages.Install) == 0 {
-		return nil
-	}
-	a.Progress.Phase("installing packages", 0)
-	if err := a.runManager(ctx); err != nil {
-		return fmt.Errorf("packages: %w", err)
-	}
-	return a.compareAgain(ctx)
-}
-
-// packagesLog lies beside the journal and holds what the package manager said.
-const packagesLog = "packages.log"
-
-func (a *applier) runManager(ctx context.Context) (err error) {
-	state, err := a.work.state()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, state.Close()) }()
-	log, err := state.Create(packagesLog)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, log.Close()) }()
-	// A transaction that has begun is let end: half of one is worse than waiting.
-	err = a.manager.Install(context.WithoutCancel(ctx), pkgmgr.Repo{Dir: RepositoryDir}, a.plan.Packages.Install, log)
-	return errors.Join(err, ctx.Err())
-}
-
-func split(all []change, k artifact.Kind) (of, rest []change) {
-	for _, c := range all {
-		if c.entry.Kind == k {
-			of = append(of, c)
-		} else {
-			rest = append(rest, c)
-		}
-	}
-	return of, rest
-}
-
-// compareAgain plans once more after packages were installed, because they may
-// have made accounts and replaced files that were as the snapshot has them.
-func (a *applier) compareAgain(ctx context.Context) error {
-	accounts, err := host.ReadAccounts(a.Root)
-	if err != nil {
-		return err
-	}
-	a.owners.accounts = accounts
-	staged := map[string]string{}
-	for _, c := range a.plan.changes {
-		staged[string(c.entry.Kind)+"\x00"+c.entry.Path] = c.slot
-	}
-	again := &planner{Options: a.Options, fetcher: a.fetcher, snapshot: a.snapshot, owners: a.owners, plan: &Plan{}, need: map[uint64]*Space{}}
-	again.Skip = append([]artifact.Kind{artifact.KindPackages}, a.Skip...)
-	for _, step := range []func(context.Context) error{again.accounts, again.files, again.mirrors, again.database} {
-		if err := step(ctx); err != nil {
-			return err
-		}
-	}
-	var missing []change
-	for i, c := range again.plan.changes {
-		slot, ok := staged[string(c.entry.Kind)+"\x00"+c.entry.Path]
-		if !ok {
-			missing = append(missing, c)
-		}
-		again.plan.changes[i].slot = slot
-	}
-	if err := a.stager().stage(ctx, missing); err != nil {
-		return err
-	}
-	for _, c := range missing {
-		staged[string(c.entry.Kind)+"\x00"+c.entry.Path] = c.slot
-	}
-	for i, c := range again.plan.changes {
-		again.plan.changes[i].slot = staged[string(c.entry.Kind)+"\x00"+c.entry.Path]
-	}
-	for _, f := range again.plan.Findings {
-		if f.Level == Block {
-			return fmt.Errorf("%w: %s", ErrBlocked, f.Message)
-		}
-	}
-	a.plan.changes, a.plan.Remove, a.plan.Accounts, a.dirs = again.plan.changes, again.plan.Remove, again.plan.Accounts, again.dirs
-	return a.databaseAgain(ctx, again.plan.Database)
-}
-
 // place commits: accounts, what has to go, files, database, directories.
 func (a *applier) place(ctx context.Context) error {
 	a.Progress.Phase("committing", 0)
@@ -299,52 +209,11 @@ func (a *applier) place(ctx context.Context) error {
 	return a.readBack(ctx)
 }
 
-// makeAccounts adds a line for every account the host lacks to its own files.
-func (a *applier) makeAccounts() error {
-	added := map[string]string{}
-	for _, acc := range a.plan.Accounts {
-		gid, _ := a.owners.accounts.LookupGroup(acc.Group)
-		for file, line := range accountLines(acc, gid) {
-			added[file] += line
-		}
-	}
-	for _, file := range []string{"/etc/group", "/etc/passwd", "/etc/gshadow", "/etc/shadow"} {
-		if added[file] == "" {
-			continue
-		}
-		if err := a.appendTo(file, added[file]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// appendTo replaces file by one with more lines, through the journal.
-func (a *applier) appendTo(file, lines string) error {
-	e := artifact.Entry{Path: strings.TrimPrefix(file, "/"), Type: artifact.TypeFile, Mode: 0o644}
-	old, err := a.Root.ReadFile(file, 64<<20)
-	shadow := strings.Contains(file, "shadow")
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && shadow:
-		return nil
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return err
-	default:
-		if e, err = a.describe(file); err != nil {
-			return err
-		}
-		if len(old) > 0 && old[len(old)-1] != '\n' {
-			lines = "\n" + lines
-		}
-	}
-	now := a.Now
-	e.MTime = artifact.Time{Sec: now.Unix(), Nsec: int64(now.Nanosecond())}
-	return a.putBytes(file, e, append(old, lines...))
-}
-
 // giveUp puts everything back after err.
 func (a *applier) giveUp(err error) error {
+	if a.installed {
+		err = fmt.Errorf("%w (packages that were installed stay installed)", err)
+	}
 	if undo := Undo(a.Root, a.result.ID); undo != nil {
 		return errors.Join(err, fmt.Errorf("putting back what was changed: %w (the next import tries again)", undo))
 	}

@@ -159,7 +159,32 @@ func (c *committer) linkSlot(ch *change, w *workDir) (string, error) {
 	}
 	defer func() { _ = d.Close() }()
 	slot := c.work.slot()
-	return slot, d.Link(name, w.Dir, slot)
+	err = d.Link(name, w.Dir, slot)
+	if errors.Is(err, unix.EXDEV) {
+		err = c.copySlot(ch, d, name, w, slot)
+	}
+	return slot, err
+}
+
+// copySlot copies the file ch is another name of: another filesystem is mounted
+// between the two here, and no file has names on both.
+func (c *committer) copySlot(ch *change, d *host.Dir, name string, w *workDir, slot string) (err error) {
+	f, err := d.Open(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	st, err := d.Lstat(name)
+	if err != nil {
+		return err
+	}
+	e := ch.entry
+	e.Type, e.Size = artifact.TypeFile, st.Size
+	if err := archive.Create(w.Dir, slot, e, f); err != nil {
+		return err
+	}
+	_, err = archive.SetAttributes(w.Dir, slot, e, c.owners.of(e))
+	return err
 }
 
 // workFor is work.beside, with the directory written down for Undo.

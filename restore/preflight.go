@@ -81,8 +81,9 @@ func (p *planner) checkStack() {
 	}
 }
 
-// spare is what a filesystem should have left after an import.
-const spare = 64 << 20
+// maxSpare is what a filesystem should have left after an import, a twentieth
+// of it if it is small.
+const maxSpare = 64 << 20
 
 func (p *planner) checkSpace() error {
 	p.plan.Space = []Space{}
@@ -91,11 +92,13 @@ func (p *planner) checkSpace() error {
 		if err != nil {
 			return err
 		}
-		s.Free, _, err = d.Space()
+		free, total, err := d.Space()
 		_ = d.Close()
 		if err != nil {
 			return err
 		}
+		s.Free = free
+		spare := min(maxSpare, total/20)
 		p.plan.Space = append(p.plan.Space, *s)
 		if s.Need+spare > s.Free {
 			p.find(CodeSpace, Block, "free "+size(s.Need+spare-s.Free)+" there",

@@ -69,6 +69,8 @@ func dir(path string, mode uint32) file {
 func sampleFiles() map[artifact.Kind][]file {
 	hard := reg("etc/svc/z-link", "", 0o640)
 	hard.entry.Type, hard.entry.Link = artifact.TypeHardlink, "etc/svc/conf"
+	far := reg("install/z/link", "", 0o755)
+	far.entry.Type, far.entry.Link = artifact.TypeHardlink, "install/deep/file"
 	return map[artifact.Kind][]file{
 		artifact.KindSecrets: {
 			dir("etc/xcat/ca", 0o755), dir("etc/xcat/ca/certs", 0o755), reg("etc/xcat/ca/certs/01.pem", "one", 0o644), reg("etc/xcat/ca/key", "secret", 0o600),
@@ -79,7 +81,10 @@ func sampleFiles() map[artifact.Kind][]file {
 			{entry: artifact.Entry{Path: "etc/svc/link", Type: artifact.TypeSymlink, Link: "conf", Mode: 0o777, MTime: artifact.Time{Sec: 5}}},
 			reg("etc/svc/same", "same", 0o644), hard,
 		},
-		artifact.KindInstall: {dir("install", 0o755), dir("install/deep", 0o755), reg("install/deep/file", strings.Repeat("x", 9000), 0o755)},
+		artifact.KindInstall: {
+			dir("install", 0o755), dir("install/deep", 0o755), reg("install/deep/file", strings.Repeat("x", 9000), 0o755),
+			dir("install/z", 0o755), far,
+		},
 	}
 }
 
@@ -434,6 +439,65 @@ func sameButClock(t *testing.T, want, got string) {
 		if !strings.Contains(line, "mtime") {
 			t.Errorf("after a crash and an import: %s", line)
 		}
+	}
+}
+
+// TestOtherFilesystem has one filesystem below another: what is staged lies on
+// each, and a file with names on both becomes two.
+func TestOtherFilesystem(t *testing.T) {
+	f, root := newFixture(t), targetRoot(t)
+	deep := filepath.Join(root, "data/install/deep")
+	check(t, os.MkdirAll(deep, 0o755))
+	if err := unix.Mount("tmpfs", deep, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("no mount: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(deep, 0) })
+	_, err := Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, yes)
+	check(t, err)
+	for _, p := range []string{"data/install/deep/file", "data/install/z/link"} {
+		if b, err := os.ReadFile(filepath.Join(root, p)); err != nil || len(b) != 9000 {
+			t.Errorf("%s: %d bytes, %v", p, len(b), err)
+		}
+	}
+	if left, err := filepath.Glob(deep + "/.xcrate-*"); err != nil || len(left) > 0 {
+		t.Errorf("left on the other filesystem: %v, %v", left, err)
+	}
+	if again, err := Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, yes); err != nil || again != nil {
+		t.Errorf("second import: %+v, %v", again, err)
+	}
+	check(t, os.WriteFile(filepath.Join(deep, "file"), []byte("changed"), 0o644))
+	_, err = Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, yes)
+	check(t, err)
+	kept, err := filepath.Glob(deep + "/.xcrate-*/*")
+	if err != nil || len(kept) != 1 {
+		t.Fatalf("kept: %v, %v", kept, err)
+	}
+	if b, err := os.ReadFile(kept[0]); err != nil || string(b) != "changed" {
+		t.Errorf("kept %q, %v", b, err)
+	}
+}
+
+// TestFinishedIsNotUndone imports twice in one second, the second time in vain:
+// the first import must stay.
+func TestFinishedIsNotUndone(t *testing.T) {
+	f, root := newFixture(t), targetRoot(t)
+	o := f.options(t, root)
+	o.Only = []artifact.Kind{artifact.KindConfig}
+	first, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes)
+	check(t, err)
+	before := treeOf(t, root)
+	if err := Undo(o.Root, first.ID); err == nil {
+		t.Error("a finished import was undone")
+	}
+	o.Only = []artifact.Kind{artifact.KindInstall}
+	o.fault = func() error { return errors.New("boom") }
+	if _, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes); err == nil {
+		t.Error("no fault")
+	}
+	diff(t, "after a second import in the same second", before, treeOf(t, root))
+	open, err := Unfinished(o.Root)
+	if err != nil || len(open) != 0 {
+		t.Errorf("unfinished: %v, %v", open, err)
 	}
 }
 

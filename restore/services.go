@@ -46,7 +46,7 @@ func (a *applier) stopServices(ctx context.Context) (stopped []string, err error
 	}
 	for _, unit := range slices.Backward(units) {
 		if err := service.Stop(ctx, a.Runner, unit); err != nil {
-			return stopped, errors.Join(err, a.startServices(context.WithoutCancel(ctx), stopped))
+			return stopped, err
 		}
 		stopped = slices.Insert(stopped, 0, unit)
 	}

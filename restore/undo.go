@@ -52,6 +52,9 @@ func Undo(root *host.Root, id string) error {
 	if err = errors.Join(err, state.Close()); err != nil {
 		return fmt.Errorf("import %s: %w", id, err)
 	}
+	if n := len(records); n > 0 && records[n-1].Op == opDone {
+		return fmt.Errorf("import %s: it was finished", id)
+	}
 	w := &work{root: root, id: id, dirs: map[uint64]*workDir{}}
 	defer w.close()
 	if _, err := w.open(path.Join(StateDir, id)); err != nil {

@@ -33,11 +33,32 @@ func newWork(root *host.Root, id string) (*work, error) {
 	for p := StateDir; p != "/" && !root.Exists(p); p = path.Dir(p) {
 		w.made = append(w.made, p)
 	}
-	if err := root.MkdirAll(path.Join(StateDir, id), 0o700); err != nil {
+	if err := w.makeState(); err != nil {
 		return nil, fmt.Errorf("work directory: %w", err)
 	}
-	_, err := w.open(path.Join(StateDir, id))
+	_, err := w.open(path.Join(StateDir, w.id))
 	return w, err
+}
+
+// makeState makes the state directory. If there was an import of the same
+// snapshot in the same second, the id gets a number.
+func (w *work) makeState() error {
+	if err := w.root.MkdirAll(StateDir, 0o700); err != nil {
+		return err
+	}
+	d, err := w.root.OpenDir(StateDir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.Close() }()
+	id := w.id
+	for n := 2; ; n++ {
+		err := d.Mkdir(w.id, 0o700)
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		w.id = fmt.Sprintf("%s-%d", id, n)
+	}
 }
 
 func (w *work) open(p string) (*workDir, error) {
@@ -119,6 +140,25 @@ func (w *work) slot() string {
 func (w *work) sync() error {
 	for _, d := range w.dirs {
 		if err := d.SyncFS(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tidy removes the work directories on other filesystems that hold nothing.
+func (w *work) tidy() error {
+	for _, d := range w.dirs {
+		if d.path == path.Join(StateDir, w.id) {
+			continue
+		}
+		parent, name, err := w.root.OpenParent(d.path)
+		if err != nil {
+			return err
+		}
+		err = parent.Remove(name)
+		_ = parent.Close()
+		if err != nil && !errors.Is(err, unix.ENOTEMPTY) {
 			return err
 		}
 	}

@@ -1,0 +1,84 @@
+package restore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"strings"
+
+	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/archive"
+)
+
+// makeAccounts adds a line for every account the host lacks to its own files.
+func (a *applier) makeAccounts() error {
+	added := map[string]string{}
+	for _, acc := range a.plan.Accounts {
+		gid, _ := a.owners.accounts.LookupGroup(acc.Group)
+		for file, line := range accountLines(acc, gid) {
+			added[file] += line
+		}
+	}
+	for _, file := range []string{"/etc/group", "/etc/passwd", "/etc/gshadow", "/etc/shadow"} {
+		if added[file] == "" {
+			continue
+		}
+		if err := a.appendTo(file, added[file]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// appendTo replaces file by one with more lines, through the journal.
+func (a *applier) appendTo(file, lines string) error {
+	e := artifact.Entry{Path: strings.TrimPrefix(file, "/"), Type: artifact.TypeFile, Mode: 0o644}
+	old, err := a.Root.ReadFile(file, 64<<20)
+	shadow := strings.Contains(file, "shadow")
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && shadow:
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	default:
+		if e, err = a.describe(file); err != nil {
+			return err
+		}
+		if len(old) > 0 && old[len(old)-1] != '\n' {
+			lines = "\n" + lines
+		}
+	}
+	now := a.Now
+	e.MTime = artifact.Time{Sec: now.Unix(), Nsec: int64(now.Nanosecond())}
+	return a.putBytes(file, e, append(old, lines...))
+}
+
+// describe returns an existing file of the host as an entry with its own ids.
+func (a *applier) describe(p string) (artifact.Entry, error) {
+	d, name, err := a.Root.OpenParent(p)
+	if err != nil {
+		return artifact.Entry{}, err
+	}
+	defer func() { _ = d.Close() }()
+	e, _, err := archive.Stat(d, name, p[1:], noNames{})
+	return e, err
+}
+
+// putBytes makes content the file p with the attributes of e.
+func (a *applier) putBytes(p string, e artifact.Entry, content []byte) error {
+	d, err := a.work.beside(p)
+	if err != nil {
+		return err
+	}
+	e.Size, e.Digest = int64(len(content)), ""
+	c := change{entry: e, path: p, slot: a.work.slot()}
+	if err := archive.Create(d.Dir, c.slot, e, bytes.NewReader(content)); err != nil {
+		return err
+	}
+	if err := d.SyncFS(); err != nil {
+		return err
+	}
+	return a.commit.commit(context.Background(), []change{c})
+}
