@@ -153,10 +153,7 @@ func (a *applier) run(ctx context.Context) (stopped []string, err error) {
 	if err := a.work.sync(); err != nil {
 		return stopped, err
 	}
-	if err := errors.Join(a.journal.write(record{Op: opDone}), a.journal.sync()); err != nil {
-		return stopped, err
-	}
-	return stopped, a.work.tidy()
+	return stopped, errors.Join(a.journal.write(record{Op: opDone}), a.journal.sync())
 }
 
 func (a *applier) homes() map[string]artifact.Account {
@@ -202,6 +199,9 @@ func (a *applier) place(ctx context.Context) error {
 	}
 	if err := a.placeDatabase(ctx); err != nil {
 		return fmt.Errorf("database: %w", err)
+	}
+	if err := a.work.tidy(); err != nil { // before the directories get their times
+		return err
 	}
 	if err := a.commit.finishDirs(a.dirs); err != nil {
 		return err

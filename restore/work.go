@@ -148,7 +148,7 @@ func (w *work) sync() error {
 
 // tidy removes the work directories on other filesystems that hold nothing.
 func (w *work) tidy() error {
-	for _, d := range w.dirs {
+	for dev, d := range w.dirs {
 		if d.path == path.Join(StateDir, w.id) {
 			continue
 		}
@@ -158,7 +158,11 @@ func (w *work) tidy() error {
 		}
 		err = parent.Remove(name)
 		_ = parent.Close()
-		if err != nil && !errors.Is(err, unix.ENOTEMPTY) {
+		switch {
+		case err == nil:
+			_ = d.Close()
+			delete(w.dirs, dev)
+		case !errors.Is(err, unix.ENOTEMPTY):
 			return err
 		}
 	}
