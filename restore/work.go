@@ -147,8 +147,9 @@ func (w *work) sync() error {
 }
 
 // tidy removes the work directories on other filesystems that hold nothing.
+// They stay open: sync still needs to know the filesystem.
 func (w *work) tidy() error {
-	for dev, d := range w.dirs {
+	for _, d := range w.dirs {
 		if d.path == path.Join(StateDir, w.id) {
 			continue
 		}
@@ -158,11 +159,7 @@ func (w *work) tidy() error {
 		}
 		err = parent.Remove(name)
 		_ = parent.Close()
-		switch {
-		case err == nil:
-			_ = d.Close()
-			delete(w.dirs, dev)
-		case !errors.Is(err, unix.ENOTEMPTY):
+		if err != nil && !errors.Is(err, unix.ENOTEMPTY) {
 			return err
 		}
 	}
