@@ -79,6 +79,18 @@ func (l *LayerReader) Finish() error {
 	return structure
 }
 
+// End is Finish and Close as one deferred call. A damaged blob explains
+// whatever else went wrong, so its error replaces *err. Once ctx has ended
+// nothing more is read.
+func (l *LayerReader) End(ctx context.Context, err *error) {
+	if ctx.Err() == nil {
+		if damaged := l.Finish(); damaged != nil {
+			*err = damaged
+		}
+	}
+	*err = errors.Join(*err, l.Close())
+}
+
 // Close releases the layer.
 func (l *LayerReader) Close() error {
 	if l.zstd != nil {

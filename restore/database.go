@@ -119,14 +119,7 @@ func (a *applier) buildTables(ctx context.Context, want map[string]artifact.Tabl
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if ctx.Err() == nil {
-			if ferr := l.Finish(); ferr != nil {
-				err = ferr // a damaged blob explains whatever came before
-			}
-		}
-		err = errors.Join(err, l.Close())
-	}()
+	defer l.End(ctx, &err)
 	schemas := map[string]database.Schema{}
 	for {
 		e, r, err := l.Next()

@@ -44,14 +44,7 @@ func (s *stager) layer(ctx context.Context, k artifact.Kind, part int, changes [
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if ctx.Err() == nil {
-			if ferr := l.Finish(); ferr != nil {
-				err = ferr // a damaged blob explains whatever came before
-			}
-		}
-		err = errors.Join(err, l.Close())
-	}()
+	defer l.End(ctx, &err)
 	for i := range changes {
 		if err := s.entry(ctx, l, &changes[i]); err != nil {
 			return err
