@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"regexp"
 	"slices"
@@ -57,6 +58,9 @@ command that brings each one back.`,
 var tagPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 
 func runExport(ctx context.Context, a *app, dest string, o exportOptions) (err error) {
+	if dest, o.tag, err = destination(dest, o.tag); err != nil {
+		return err
+	}
 	if o.tag != "" && !tagPattern.MatchString(o.tag) {
 		return usage(fmt.Errorf("tag %q: letters, digits, dot, dash and underscore, at most 128", o.tag), "choose another name: --tag NAME")
 	}
@@ -72,6 +76,9 @@ func runExport(ctx context.Context, a *app, dest string, o exportOptions) (err e
 		return hint(fmt.Errorf("root %s: %w", root.Dir(), err), "run it on the management node, or give its disk: --root DIR")
 	}
 	w, err := layout.Create(dest, layout.Options{})
+	if errors.Is(err, fs.ErrNotExist) {
+		return hint(err, "make the directory it goes into first, or mount the stick")
+	}
 	if err != nil {
 		return err
 	}
@@ -83,6 +90,20 @@ func runExport(ctx context.Context, a *app, dest string, o exportOptions) (err e
 		return err
 	}
 	return a.exported(s, o)
+}
+
+// destination reads DEST, which may name a tag as a source does.
+func destination(dest, tag string) (dir, _ string, err error) {
+	ref, err := layout.ParseReference(dest)
+	switch {
+	case err != nil:
+		return "", "", usage(err, "give a directory; this version writes to nothing else")
+	case ref.Digest != "" || (ref.Tag != "" && tag != ""):
+		return "", "", usage(fmt.Errorf("destination %q: names a snapshot, and so does --tag or its digest", dest), "give a directory, and a name with --tag")
+	case ref.Tag != "":
+		tag = ref.Tag
+	}
+	return ref.Path, tag, nil
 }
 
 // exported is what an export wrote.
