@@ -135,14 +135,23 @@ func (t *treeWriter) linkedDir(p string) (artifact.Entry, host.Stat, error) {
 // credentials were taken, so that an import finds or makes them by name.
 func (c *capture) listAccounts() {
 	users, groups := map[string]int{}, map[string]int{}
+	dirs := map[string]bool{}
 	for _, entries := range c.entries {
 		for _, e := range entries {
+			if e.Type == artifact.TypeDir {
+				dirs[e.Path] = true
+			}
 			if e.User != "" {
 				users[e.User] = e.UID
 			}
 			if e.Group != "" {
 				groups[e.Group] = e.GID
 			}
+		}
+	}
+	for _, u := range c.accounts.Users() {
+		if c.o.Stack.Credentials != "" && dirs[path.Join(rel(u.Home), c.o.Stack.Credentials)] {
+			users[u.Name] = u.UID
 		}
 	}
 	for name := range users {

@@ -21,6 +21,8 @@ type Stack struct {
 	Title string // "xCAT": for people
 	// VersionFile is the host path of the file that Version reads.
 	VersionFile string
+	// Credentials is the directory in the home of every user of the stack.
+	Credentials string
 	// NodeTable is the table with a row per managed node.
 	NodeTable string
 	Markers   []Marker

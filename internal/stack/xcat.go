@@ -8,6 +8,7 @@ func XCAT() Stack {
 		Name:        "xcat",
 		Title:       "xCAT",
 		VersionFile: "/opt/xcat/lib/perl/xCAT/Version.pm",
+		Credentials: ".xcat",
 		NodeTable:   "nodelist",
 		Markers: []Marker{
 			// The reason for a service node is the better one to read, so it is first.
