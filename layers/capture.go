@@ -59,7 +59,7 @@ func Capture(ctx context.Context, sink Sink, o Options) (artifact.Config, []ocis
 	if o.Progress == nil {
 		o.Progress = progress.None()
 	}
-	c := &capture{sink: sink, o: o, entries: map[artifact.Kind][]artifact.Entry{}}
+	c := &capture{sink: sink, o: o, entries: map[artifact.Kind][]artifact.Entry{}, stored: map[artifact.Kind]int64{}}
 	c.config = artifact.Config{Format: artifact.FormatVersion, Created: o.Now.UTC(), Tool: o.Tool}
 	if err := c.run(ctx); err != nil {
 		return artifact.Config{}, nil, err
@@ -76,6 +76,7 @@ type capture struct {
 	config   artifact.Config
 	layers   []ocispec.Descriptor
 	entries  map[artifact.Kind][]artifact.Entry // written, for the catalog
+	stored   map[artifact.Kind]int64            // bytes of the blobs
 }
 
 func (c *capture) run(ctx context.Context) error {
@@ -126,9 +127,14 @@ func (c *capture) leaveOut(l artifact.LeftOut) {
 	c.config.LeftOut = append(c.config.LeftOut, l)
 }
 
-// layer writes one layer of kind k: fill adds the entries through add.
+// layer writes kind k as one layer: fill adds the entries.
 func (c *capture) layer(ctx context.Context, k artifact.Kind, mediaType string, fill func(*layerWriter) error) error {
-	sum := artifact.KindSum{Kind: k, Parts: 1}
+	return c.part(ctx, k, 1, 1, mediaType, fill)
+}
+
+// part writes part number part of parts of kind k. The parts of a kind are
+// written in turn; the last one completes the kind's sum.
+func (c *capture) part(ctx context.Context, k artifact.Kind, part, parts int, mediaType string, fill func(*layerWriter) error) error {
 	var entries []artifact.Entry
 	desc, err := c.sink.PutBlob(ctx, mediaType, func(w io.Writer) (err error) {
 		if mediaType == artifact.TypeTarZstd {
@@ -143,7 +149,7 @@ func (c *capture) layer(ctx context.Context, k artifact.Kind, mediaType string, 
 			}()
 			w = z
 		}
-		lw := &layerWriter{ctx: ctx, tar: archive.NewWriter(w), kind: k, progress: c.o.Progress}
+		lw := &layerWriter{ctx: ctx, tar: archive.NewWriter(w), kind: k, part: part, progress: c.o.Progress}
 		if err := fill(lw); err != nil {
 			return err
 		}
@@ -153,18 +159,25 @@ func (c *capture) layer(ctx context.Context, k artifact.Kind, mediaType string, 
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
+	c.layers = append(c.layers, artifact.LayerDescriptor(desc, k, part, parts))
+	c.entries[k] = append(c.entries[k], entries...)
+	c.stored[k] += desc.Size
+	if part == parts {
+		c.config.Kinds = append(c.config.Kinds, c.sum(k, parts))
+	}
+	return nil
+}
+
+func (c *capture) sum(k artifact.Kind, parts int) artifact.KindSum {
+	sum := artifact.KindSum{Kind: k, Parts: parts, Stored: c.stored[k]}
+	for _, e := range c.entries[k] {
 		sum.Entries++
 		sum.Bytes += e.Size
 		if e.Type == artifact.TypeFile {
 			sum.Files++
 		}
 	}
-	sum.Stored = desc.Size
-	c.config.Kinds = append(c.config.Kinds, sum)
-	c.layers = append(c.layers, artifact.LayerDescriptor(desc, k, 1, 1))
-	c.entries[k] = entries
-	return nil
+	return sum
 }
 
 // layerWriter adds entries to one layer and remembers them.
@@ -172,12 +185,13 @@ type layerWriter struct {
 	ctx      context.Context
 	tar      *archive.Writer
 	kind     artifact.Kind
+	part     int
 	entries  []artifact.Entry
 	progress progress.Sink
 }
 
 func (w *layerWriter) done(e artifact.Entry) {
-	e.Kind, e.Part = w.kind, 1
+	e.Kind, e.Part = w.kind, w.part
 	w.entries = append(w.entries, e)
 	w.progress.Add(e.Size)
 }

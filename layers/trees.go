@@ -10,7 +10,7 @@ import (
 	"github.com/xcrate/xcrate/internal/host"
 )
 
-// trees writes one layer per tree kind from what the scan found.
+// trees writes the tree kinds from what the scan found, each in parts.
 func (c *capture) trees(ctx context.Context, found map[artifact.Kind][]item) error {
 	var total int64
 	for _, items := range found {
@@ -23,10 +23,24 @@ func (c *capture) trees(ctx context.Context, found map[artifact.Kind][]item) err
 		if len(found[k]) == 0 {
 			continue
 		}
-		err := c.layer(ctx, k, artifact.TypeTarZstd, func(w *layerWriter) error {
-			t := treeWriter{w: w, c: c, first: map[host.Inode]string{}}
-			defer t.close()
-			for _, it := range found[k] {
+		if err := c.tree(ctx, k, cut(found[k])); err != nil {
+			return fmt.Errorf("kind %s: %w", k, err)
+		}
+	}
+	return nil
+}
+
+func (c *capture) tree(ctx context.Context, k artifact.Kind, parts [][]item) error {
+	t := treeWriter{c: c, first: map[host.Inode]string{}}
+	defer t.close()
+	for i, part := range parts {
+		mediaType, err := c.mediaType(ctx, part)
+		if err != nil {
+			return err
+		}
+		err = c.part(ctx, k, i+1, len(parts), mediaType, func(w *layerWriter) error {
+			t.w = w
+			for _, it := range part {
 				if err := t.add(it); err != nil {
 					return fmt.Errorf("file %s: %w", c.o.Root.Path(it.path), err)
 				}
@@ -34,15 +48,15 @@ func (c *capture) trees(ctx context.Context, found map[artifact.Kind][]item) err
 			return nil
 		})
 		if err != nil {
-			return fmt.Errorf("kind %s: %w", k, err)
+			return err
 		}
 	}
 	return nil
 }
 
-// treeWriter writes files of the host to one layer.
+// treeWriter writes files of the host to the layers of one kind.
 type treeWriter struct {
-	w     *layerWriter
+	w     *layerWriter // of the part being written
 	c     *capture
 	dir   *host.Dir // of the last item, kept open for its neighbours
 	at    string    // the path dir was opened by

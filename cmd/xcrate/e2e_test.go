@@ -235,3 +235,51 @@ func modes(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 }
+
+// TestParts captures a tree that takes several parts. One changed file makes
+// one new part, and what cannot be compressed is stored as it is.
+func TestParts(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: an import sets owners")
+	}
+	mn, usb, root := filepath.Join(t.TempDir(), "mn"), filepath.Join(t.TempDir(), "usb"), t.TempDir()
+	o := hosttest.SampleOptions{Nodes: 5, InstallFiles: 3000, InstallBytes: 400 << 20}
+	if err := hosttest.SampleMN(mn, o); err != nil {
+		t.Fatal(err)
+	}
+	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--tag", "one")
+	install, _ := config(t, usb).Kind(artifact.KindInstall)
+	if install.Parts < 3 {
+		t.Fatalf("kind install has %d parts", install.Parts)
+	}
+	blobs := func() int {
+		all, err := filepath.Glob(filepath.Join(usb, "blobs/sha256/*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	before := blobs()
+	if err := os.WriteFile(filepath.Join(mn, "install/custom/new"), []byte("new"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--tag", "two")
+	// The part, perhaps the one cut off it, catalog, config and manifest.
+	if n := blobs() - before; n < 4 || n > 5 {
+		t.Errorf("one new file made %d new blobs", n)
+	}
+	xcrate(t, 0, "verify", usb+":one")
+	xcrate(t, 0, "verify", usb+":two")
+	xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes")
+	for _, line := range hosttest.DiffTrees(tree(t, filepath.Join(mn, "install/custom")), tree(t, filepath.Join(root, "install/custom")), hosttest.DiffOptions{
+		Skip: func(p string) bool { return p == "odd/socket" }, OwnersByName: false,
+	}) {
+		t.Error(line)
+	}
+	back := filepath.Join(t.TempDir(), "back")
+	xcrate(t, exitWarnings, "export", back, "--root", root, "--tag", "two")
+	again, _ := config(t, back).Kind(artifact.KindInstall)
+	if two, _ := config(t, usb).Kind(artifact.KindInstall); again != two {
+		t.Errorf("exported again: %+v, was %+v", again, two)
+	}
+}
