@@ -129,6 +129,9 @@ func (s *scanner) visit(d *host.Dir, name, p string, dev uint64, rule stack.Rule
 	}
 	s.visited[p] = true
 	st, err := d.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // gone since its directory was read: it is not there
+	}
 	if err != nil {
 		return err
 	}

@@ -321,8 +321,14 @@ func TestApply(t *testing.T) {
 		t.Errorf("directory: mode %o, mtime %d", a.Mode, a.Mtim.Nsec)
 	}
 	check(t, unix.Stat(filepath.Join(root, "root"), &a))
-	if a.Mode&0o7777 != 0o755 && a.Mode&0o7777 != 0o700 {
+	if a.Mode&0o7777 != 0o755 {
 		t.Errorf("made parent: mode %o", a.Mode)
+	}
+	for p, mode := range map[string]uint32{"var": 0o755, "var/lib/xcrate": 0o755, "var/lib/xcrate/imports": 0o700} {
+		check(t, unix.Stat(filepath.Join(root, p), &a))
+		if a.Mode&0o7777 != mode {
+			t.Errorf("/%s: mode %o, want %o", p, a.Mode&0o7777, mode)
+		}
 	}
 	before := treeOf(t, root)
 	result, err = Apply(t.Context(), f.m, f.s, f.options(t, root), &log, func(p *Plan) (bool, error) {

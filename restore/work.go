@@ -43,6 +43,10 @@ func newWork(root *host.Root, id string) (*work, error) {
 // makeState makes the state directory. If there was an import of the same
 // snapshot in the same second, the id gets a number.
 func (w *work) makeState() error {
+	// In a bare root this makes /var, which others must be able to pass.
+	if err := w.root.MkdirAll(path.Dir(StateDir), 0o755); err != nil {
+		return err
+	}
 	if err := w.root.MkdirAll(StateDir, 0o700); err != nil {
 		return err
 	}

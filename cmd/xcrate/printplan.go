@@ -32,7 +32,7 @@ func (p *printer) plan(plan *restore.Plan, showFiles bool) {
 	for _, path := range plan.Remove {
 		p.line("  remove   %s (not of this identity)", path)
 	}
-	p.planFiles(plan.Files)
+	p.planFiles(plan.Files, showFiles)
 	p.planDatabase(plan.Database)
 	p.line("")
 	for _, s := range plan.Space {
@@ -101,7 +101,7 @@ func (p *printer) planAccounts(all []restore.Account) {
 	}
 }
 
-func (p *printer) planFiles(files []restore.FilePlan) {
+func (p *printer) planFiles(files []restore.FilePlan, showFiles bool) {
 	rows := [][]string{{"  KIND", "ADD", "REPLACE", "SAME", "KEEP", "WRITE"}}
 	for _, f := range files {
 		rows = append(rows, []string{
@@ -112,6 +112,9 @@ func (p *printer) planFiles(files []restore.FilePlan) {
 	if len(rows) > 1 {
 		p.line("")
 		p.table(rows)
+	}
+	if len(rows) > 1 && !showFiles {
+		p.line("    (--show-files names each)")
 	}
 }
 
