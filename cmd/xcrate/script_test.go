@@ -38,7 +38,12 @@ func end(err error) {
 // TestScripts runs the specification of the command line.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 "../../testdata/script",
+		Dir: "../../testdata/script",
+		Setup: func(env *testscript.Env) error {
+			docs, err := filepath.Abs("../../docs")
+			env.Setenv("DOCS", docs)
+			return err
+		},
 		RequireExplicitExec: true,
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {
@@ -78,8 +83,13 @@ func sampleMN(args []string) error {
 	return hosttest.SampleMN(args[0], o)
 }
 
-// diffTrees A B [PREFIX...] prints how B differs from A.
+// diffTrees [-times] A B [PREFIX...] prints how B differs from A; with -times
+// the times of directories do not count.
 func diffTrees(args []string) error {
+	var o hosttest.DiffOptions
+	if args[0] == "-times" {
+		o.IgnoreDirTimes, args = true, args[1:]
+	}
 	a, err := hosttest.Tree(args[0], args[2:]...)
 	if err != nil {
 		return err
@@ -93,7 +103,7 @@ func diffTrees(args []string) error {
 			delete(a, p)
 		}
 	}
-	if diff := hosttest.DiffTrees(a, b, hosttest.DiffOptions{}); len(diff) > 0 {
+	if diff := hosttest.DiffTrees(a, b, o); len(diff) > 0 {
 		return fmt.Errorf("%s", strings.Join(diff, "\n"))
 	}
 	return nil
