@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"time"
 
@@ -21,7 +22,8 @@ import (
 // Sink takes blobs. layout's Writer is one.
 type Sink interface {
 	// PutBlob stores what write writes and returns its descriptor. An error of
-	// write is returned and nothing is stored.
+	// write is returned and nothing is stored. It may be called several times
+	// at once.
 	PutBlob(ctx context.Context, mediaType string, write func(io.Writer) error) (ocispec.Descriptor, error)
 }
 
@@ -46,6 +48,9 @@ type Options struct {
 	// Services tells the state of a unit; nil leaves them out.
 	Services func(ctx context.Context, root *host.Root, roles []stack.Service) ([]artifact.Service, error)
 	Progress progress.Sink // nil for none
+	// Workers is how many parts are written side by side, 0 for one per core.
+	// The result does not depend on it.
+	Workers int
 }
 
 // ErrNoPackages is wrapped when no package that an import would install was
@@ -59,7 +64,10 @@ func Capture(ctx context.Context, sink Sink, o Options) (artifact.Config, []ocis
 	if o.Progress == nil {
 		o.Progress = progress.None()
 	}
-	c := &capture{sink: sink, o: o, entries: map[artifact.Kind][]artifact.Entry{}, stored: map[artifact.Kind]int64{}}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	c := &capture{sink: sink, o: o, entries: map[artifact.Kind][]artifact.Entry{}}
 	c.config = artifact.Config{Format: artifact.FormatVersion, Created: o.Now.UTC(), Tool: o.Tool}
 	if err := c.run(ctx); err != nil {
 		return artifact.Config{}, nil, err
@@ -76,7 +84,6 @@ type capture struct {
 	config   artifact.Config
 	layers   []ocispec.Descriptor
 	entries  map[artifact.Kind][]artifact.Entry // written, for the catalog
-	stored   map[artifact.Kind]int64            // bytes of the blobs
 }
 
 func (c *capture) run(ctx context.Context) error {
@@ -129,14 +136,25 @@ func (c *capture) leaveOut(l artifact.LeftOut) {
 
 // layer writes kind k as one layer: fill adds the entries.
 func (c *capture) layer(ctx context.Context, k artifact.Kind, mediaType string, fill func(*layerWriter) error) error {
-	return c.part(ctx, k, 1, 1, mediaType, fill)
+	p, err := c.write(ctx, k, 1, mediaType, fill)
+	if err != nil {
+		return err
+	}
+	c.keep(k, []part{p})
+	return nil
 }
 
-// part writes part number part of parts of kind k. The parts of a kind are
-// written in turn; the last one completes the kind's sum.
-func (c *capture) part(ctx context.Context, k artifact.Kind, part, parts int, mediaType string, fill func(*layerWriter) error) error {
-	var entries []artifact.Entry
-	desc, err := c.sink.PutBlob(ctx, mediaType, func(w io.Writer) (err error) {
+// part is a layer that was written.
+type part struct {
+	desc    ocispec.Descriptor
+	entries []artifact.Entry
+	changed []string // files that were not the same before and after they were read
+}
+
+// write writes part number n of kind k. It touches nothing the parts share, so
+// several may be written side by side.
+func (c *capture) write(ctx context.Context, k artifact.Kind, n int, mediaType string, fill func(*layerWriter) error) (p part, err error) {
+	p.desc, err = c.sink.PutBlob(ctx, mediaType, func(w io.Writer) (err error) {
 		if mediaType == artifact.TypeTarZstd {
 			z, zerr := artifact.NewZstdWriter(w)
 			if zerr != nil {
@@ -149,27 +167,25 @@ func (c *capture) part(ctx context.Context, k artifact.Kind, part, parts int, me
 			}()
 			w = z
 		}
-		lw := &layerWriter{ctx: ctx, tar: archive.NewWriter(w), kind: k, part: part, progress: c.o.Progress}
+		lw := &layerWriter{ctx: ctx, tar: archive.NewWriter(w), kind: k, part: n, progress: c.o.Progress}
 		if err := fill(lw); err != nil {
 			return err
 		}
-		entries = lw.entries
+		p.entries, p.changed = lw.entries, lw.changed
 		return lw.tar.Close()
 	})
-	if err != nil {
-		return err
-	}
-	c.layers = append(c.layers, artifact.LayerDescriptor(desc, k, part, parts))
-	c.entries[k] = append(c.entries[k], entries...)
-	c.stored[k] += desc.Size
-	if part == parts {
-		c.config.Kinds = append(c.config.Kinds, c.sum(k, parts))
-	}
-	return nil
+	return p, err
 }
 
-func (c *capture) sum(k artifact.Kind, parts int) artifact.KindSum {
-	sum := artifact.KindSum{Kind: k, Parts: parts, Stored: c.stored[k]}
+// keep takes the parts of kind k into manifest, catalog and config.
+func (c *capture) keep(k artifact.Kind, parts []part) {
+	sum := artifact.KindSum{Kind: k, Parts: len(parts)}
+	for i, p := range parts {
+		c.layers = append(c.layers, artifact.LayerDescriptor(p.desc, k, i+1, len(parts)))
+		c.entries[k] = append(c.entries[k], p.entries...)
+		c.config.Changed = append(c.config.Changed, p.changed...)
+		sum.Stored += p.desc.Size
+	}
 	for _, e := range c.entries[k] {
 		sum.Entries++
 		sum.Bytes += e.Size
@@ -177,7 +193,7 @@ func (c *capture) sum(k artifact.Kind, parts int) artifact.KindSum {
 			sum.Files++
 		}
 	}
-	return sum
+	c.config.Kinds = append(c.config.Kinds, sum)
 }
 
 // layerWriter adds entries to one layer and remembers them.
@@ -187,6 +203,7 @@ type layerWriter struct {
 	kind     artifact.Kind
 	part     int
 	entries  []artifact.Entry
+	changed  []string
 	progress progress.Sink
 }
 

@@ -161,7 +161,7 @@ func (s *scanner) visit(d *host.Dir, name, p string, dev uint64, rule stack.Rule
 			return nil
 		}
 		return s.dir(sub, p, st, rule)
-	case st.IsRegular():
+	case st.IsRegular() && rule.Take != artifact.KindSecrets:
 		secret, err := isSecret(d, name, st)
 		if err != nil {
 			return err

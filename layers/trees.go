@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/archive"
 	"github.com/xcrate/xcrate/internal/host"
@@ -30,34 +32,56 @@ func (c *capture) trees(ctx context.Context, found map[artifact.Kind][]item) err
 	return nil
 }
 
+// tree writes the parts of kind k side by side.
 func (c *capture) tree(ctx context.Context, k artifact.Kind, parts [][]item) error {
-	t := treeWriter{c: c, first: map[host.Inode]string{}}
-	defer t.close()
-	for i, part := range parts {
-		mediaType, err := c.mediaType(ctx, part)
-		if err != nil {
-			return err
-		}
-		err = c.part(ctx, k, i+1, len(parts), mediaType, func(w *layerWriter) error {
-			t.w = w
-			for _, it := range part {
-				if err := t.add(it); err != nil {
-					return fmt.Errorf("file %s: %w", c.o.Root.Path(it.path), err)
-				}
+	first := firstNames(parts)
+	written := make([]part, len(parts))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(c.o.Workers)
+	for i, items := range parts {
+		g.Go(func() error {
+			mediaType, err := c.mediaType(ctx, items)
+			if err != nil {
+				return err
 			}
-			return nil
-		})
-		if err != nil {
+			written[i], err = c.write(ctx, k, i+1, mediaType, func(w *layerWriter) error {
+				t := treeWriter{c: c, w: w, first: first}
+				defer t.close()
+				for _, it := range items {
+					if err := t.add(it); err != nil {
+						return fmt.Errorf("file %s: %w", c.o.Root.Path(it.path), err)
+					}
+				}
+				return nil
+			})
 			return err
-		}
+		})
 	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	c.keep(k, written)
 	return nil
 }
 
-// treeWriter writes files of the host to the layers of one kind.
+// firstNames returns, of every file with several names in the kind, the first.
+// The others become hard links to it.
+func firstNames(parts [][]item) map[host.Inode]string {
+	first := map[host.Inode]string{}
+	for _, items := range parts {
+		for _, it := range items {
+			if _, ok := first[it.file]; !ok && it.file != (host.Inode{}) {
+				first[it.file] = it.path
+			}
+		}
+	}
+	return first
+}
+
+// treeWriter writes files of the host to one layer.
 type treeWriter struct {
-	w     *layerWriter // of the part being written
 	c     *capture
+	w     *layerWriter
 	dir   *host.Dir // of the last item, kept open for its neighbours
 	at    string    // the path dir was opened by
 	first map[host.Inode]string
@@ -101,8 +125,9 @@ func (t *treeWriter) add(it item) error {
 			return err
 		}
 	}
-	if first, ok := t.first[it.file]; ok && it.file != (host.Inode{}) && st.Inode() == it.file {
-		e.Type, e.Link, e.Size = artifact.TypeHardlink, first, 0
+	linked := it.file != (host.Inode{})
+	if first := t.first[it.file]; linked && first != it.path && st.Inode() == it.file {
+		e.Type, e.Link, e.Size = artifact.TypeHardlink, rel(first), 0
 		return t.w.add(e, nil)
 	}
 	if e.Type != artifact.TypeFile {
@@ -112,11 +137,9 @@ func (t *treeWriter) add(it item) error {
 	if err != nil {
 		return err
 	}
-	if changed {
-		t.c.config.Changed = append(t.c.config.Changed, it.path)
-	}
-	if it.file != (host.Inode{}) {
-		t.first[it.file] = e.Path
+	// Another file under the first name would stand for all the others.
+	if changed || (linked && t.first[it.file] == it.path && st.Inode() != it.file) {
+		t.w.changed = append(t.w.changed, it.path)
 	}
 	t.w.done(e)
 	return nil
