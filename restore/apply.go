@@ -133,9 +133,10 @@ func (a *applier) run(ctx context.Context) (stopped []string, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, a.journal.close()) }()
+	a.work.journal = a.journal
 	a.commit = &committer{
 		work: a.work, journal: a.journal, owners: a.owners, homes: a.homes(),
-		touched: map[string]bool{}, known: map[string]bool{}, lost: map[string][]string{}, fault: a.fault,
+		touched: map[string]bool{}, lost: map[string][]string{}, fault: a.fault,
 	}
 	if err := a.stageAll(ctx); err != nil {
 		return nil, err

@@ -23,7 +23,6 @@ type committer struct {
 	owners  *owners
 	homes   map[string]artifact.Account // missing parents that are somebody's home
 	touched map[string]bool             // directories whose time was written down
-	known   map[string]bool             // work directories the journal knows
 	lost    map[string][]string         // extended attributes not stored, by path
 	fault   func() error                // called before each step; tests let it fail
 }
@@ -79,7 +78,7 @@ func (c *committer) prepare(ch *change) (func() error, error) {
 	if ch.entry.Type == artifact.TypeDir {
 		return c.prepareDir(ch, d, name, exists)
 	}
-	w, err := c.workFor(ch.path)
+	w, err := c.work.beside(ch.path)
 	if err != nil {
 		return nil, err
 	}
@@ -187,16 +186,6 @@ func (c *committer) copySlot(ch *change, d *host.Dir, name string, w *workDir, s
 	return err
 }
 
-// workFor is work.beside, with the directory written down for Undo.
-func (c *committer) workFor(p string) (*workDir, error) {
-	w, err := c.work.beside(p)
-	if err != nil || c.known[w.path] {
-		return w, err
-	}
-	c.known[w.path] = true
-	return w, c.journal.write(record{Op: opWork, Path: rawPath(w.path)})
-}
-
 // parents makes the directories p lies in where they are missing, and writes
 // down the state of the one that is about to change.
 func (c *committer) parents(p string) error {
@@ -259,7 +248,7 @@ func (c *committer) remove(p string) error {
 		return err
 	}
 	defer func() { _ = d.Close() }()
-	w, err := c.workFor(p)
+	w, err := c.work.beside(p)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/host"
@@ -102,6 +103,11 @@ func (a *applier) compareAgain(ctx context.Context) error {
 	}
 	if err := a.dropUnused(again.plan.changes); err != nil {
 		return err
+	}
+	for _, p := range a.plan.Remove { // the repository was not compared again
+		if strings.HasPrefix(p, RepositoryDir+"/") {
+			again.plan.Remove = append(again.plan.Remove, p)
+		}
 	}
 	a.plan.changes, a.plan.Remove, a.plan.Accounts, a.dirs = again.plan.changes, again.plan.Remove, again.plan.Accounts, again.dirs
 	return a.databaseAgain(ctx, again.plan.Database)

@@ -222,6 +222,39 @@ func TestOtherFilesystem(t *testing.T) {
 	}
 }
 
+// TestOtherFilesystemFailure fails and crashes while staging, with a second
+// filesystem in the root: nothing is left on either.
+func TestOtherFilesystemFailure(t *testing.T) {
+	f, root := newFixture(t), targetRoot(t)
+	deep := filepath.Join(root, "data/install/deep")
+	check(t, os.MkdirAll(deep, 0o755))
+	if err := unix.Mount("tmpfs", deep, "tmpfs", 0, "size=200m"); err != nil {
+		t.Skipf("no mount: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(deep, 0) })
+	assertClean := func(what string) {
+		t.Helper()
+		if left, err := filepath.Glob(deep + "/.xcrate-*"); err != nil || len(left) > 0 {
+			t.Errorf("%s: left on the other filesystem: %v, %v", what, left, err)
+		}
+	}
+	l := f.s.Layers(artifact.KindDatabase)[0] // staged last
+	good := f.m[l.Digest]
+	f.m[l.Digest] = good[:len(good)/2]
+	if _, err := Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, yes); err == nil {
+		t.Error("a cut layer was taken")
+	}
+	assertClean("after a failure")
+	crash(t, f, f.options(t, root))
+	if left, err := filepath.Glob(deep + "/.xcrate-*"); err != nil || len(left) != 1 {
+		t.Fatalf("nothing was staged there: %v, %v", left, err)
+	}
+	f.m[l.Digest] = good
+	_, err := Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, func(*Plan) (bool, error) { return false, nil })
+	check(t, err)
+	assertClean("after a crash and another import")
+}
+
 // TestFinishedIsNotUndone imports twice in one second, the second time in vain:
 // the first import must stay.
 func TestFinishedIsNotUndone(t *testing.T) {

@@ -16,11 +16,12 @@ import (
 // rename. On the filesystem of StateDir it lies there; on another at the top
 // of that filesystem.
 type work struct {
-	root *host.Root
-	id   string
-	dirs map[uint64]*workDir // by device
-	next int
-	made []string // directories above the state directory that were not there
+	root    *host.Root
+	id      string
+	journal *journal            // told of every directory before it is made
+	dirs    map[uint64]*workDir // by device
+	next    int
+	made    []string // directories above the state directory that were not there
 }
 
 type workDir struct {
@@ -86,7 +87,7 @@ func (w *work) state() (*host.Dir, error) { return w.root.OpenDir(path.Join(Stat
 
 // beside returns the work directory on the filesystem where p is or will be.
 func (w *work) beside(p string) (*workDir, error) {
-	top, dev, err := w.filesystem(p)
+	top, dev, err := filesystem(w.root, p)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +95,9 @@ func (w *work) beside(p string) (*workDir, error) {
 		return d, nil
 	}
 	at := path.Join(top, ".xcrate-"+w.id)
+	if err := errors.Join(w.journal.write(record{Op: opWork, Path: rawPath(at)}), w.journal.sync()); err != nil {
+		return nil, err
+	}
 	if err := w.root.MkdirAll(at, 0o700); err != nil {
 		return nil, fmt.Errorf("work directory: %w", err)
 	}
@@ -102,10 +106,6 @@ func (w *work) beside(p string) (*workDir, error) {
 
 // filesystem returns the top directory and the device of the filesystem that
 // holds p, or would hold it once made.
-func (w *work) filesystem(p string) (top string, dev uint64, err error) {
-	return filesystem(w.root, p)
-}
-
 func filesystem(root *host.Root, p string) (top string, dev uint64, err error) {
 	p, err = root.Resolve(path.Dir(p))
 	if err != nil {
