@@ -33,6 +33,12 @@ func (p *planner) database(ctx context.Context) (err error) {
 	}
 	p.plan.Database.Engine, p.plan.Database.Dir = want.Engine, want.Dir
 	have, err := p.hostTables(ctx, want.Dir)
+	if err != nil && ctx.Err() == nil {
+		// A broken database is what an import may be there to mend.
+		p.find(CodeDatabase, Block, "mend it, or have all of it replaced; the broken files are kept",
+			"the database in %s cannot be read: %v", p.Root.Path(want.Dir), err)
+		have, err = p.hostFiles(want.Dir)
+	}
 	if err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
@@ -65,21 +71,31 @@ func (p *planner) databaseSpace() error {
 	return p.addNeed(path.Join(p.plan.Database.Dir, "x"), 3*sum.Bytes+int64(len(p.plan.Database.Restore))*16<<10)
 }
 
-// hostTables sums up the tables in dir, none if there is no database.
-func (p *planner) hostTables(ctx context.Context, dir string) (_ []artifact.Table, err error) {
-	resolved, err := p.Root.Resolve(dir)
-	if err != nil {
-		return nil, err
-	}
-	names, err := p.Root.Names(resolved)
+// hostFiles lists the tables in dir by their files, none if there is no
+// database. What they hold is not looked at.
+func (p *planner) hostFiles(dir string) ([]artifact.Table, error) {
+	names, err := p.Root.Names(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
+	var tables []artifact.Table
+	for _, n := range names {
+		if table, ok := strings.CutSuffix(n, database.SQLiteSuffix); ok {
+			tables = append(tables, artifact.Table{Name: table})
+		}
+	}
+	return tables, err
+}
+
+// hostTables sums up the tables in dir, none if there is no database.
+func (p *planner) hostTables(ctx context.Context, dir string) (_ []artifact.Table, err error) {
+	files, err := p.hostFiles(dir)
+	if err != nil || len(files) == 0 {
 		return nil, err
 	}
-	if !slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, database.SQLiteSuffix) }) {
-		return nil, nil
+	resolved, err := p.Root.Resolve(dir)
+	if err != nil {
+		return nil, err
 	}
 	src, err := database.OpenSQLite(ctx, p.Root.Path(resolved), database.SQLiteOptions{TempDir: p.TempDir})
 	if err != nil {

@@ -115,21 +115,22 @@ type Finding struct {
 
 // The codes of findings that --allow can override.
 const (
-	CodeDistro       = "distro"         // another distro than the snapshot's
-	CodeVersion      = "distro-version" // another version of it
-	CodeArch         = "arch"           // another architecture
-	CodeStackVersion = "stack-version"  // another version of the stack is installed
-	CodeServiceNode  = "service-node"   // the host is a service node
-	CodeNodes        = "existing-nodes" // the host's database has managed nodes that would be replaced
-	CodeSpace        = "space"          // too little free space
-	CodeNotRoot      = "not-root"       // owners cannot be set
-	CodeConflict     = "type-conflict"  // a directory where a file goes, or the other way round
+	CodeDistro       = "distro"           // another distro than the snapshot's
+	CodeVersion      = "distro-version"   // another version of it
+	CodeArch         = "arch"             // another architecture
+	CodeStackVersion = "stack-version"    // another version of the stack is installed
+	CodeServiceNode  = "service-node"     // the host is a service node
+	CodeNodes        = "existing-nodes"   // the host's database has managed nodes that would be replaced
+	CodeDatabase     = "database-damaged" // the host's database cannot be read
+	CodeSpace        = "space"            // too little free space
+	CodeNotRoot      = "not-root"         // owners cannot be set
+	CodeConflict     = "type-conflict"    // a directory where a file goes, or the other way round
 )
 
 // Codes lists every code that can be allowed.
 func Codes() []string {
 	return []string{
-		CodeDistro, CodeVersion, CodeArch, CodeStackVersion, CodeServiceNode, CodeNodes, CodeSpace, CodeNotRoot,
+		CodeDistro, CodeVersion, CodeArch, CodeStackVersion, CodeServiceNode, CodeNodes, CodeDatabase, CodeSpace, CodeNotRoot,
 	}
 }
 

@@ -222,6 +222,29 @@ func TestOtherFilesystem(t *testing.T) {
 	}
 }
 
+// TestBrokenDatabase restores over a database that cannot be read, if told to.
+func TestBrokenDatabase(t *testing.T) {
+	f, root := newFixture(t), targetRoot(t)
+	for _, name := range []string{"site", "stranger"} {
+		check(t, os.WriteFile(filepath.Join(root, "etc/xcat", name+".sqlite"), []byte("no database"), 0o600))
+	}
+	before := treeOf(t, root)
+	if _, err := Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, yes); !errors.Is(err, ErrBlocked) {
+		t.Errorf("%v", err)
+	}
+	diff(t, "refused", before, treeOf(t, root))
+	o := f.options(t, root)
+	o.Allow = map[string]bool{CodeDatabase: true}
+	result, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes)
+	check(t, err)
+	if result == nil || result.Tables != 3 {
+		t.Errorf("result %+v", result)
+	}
+	if _, err := os.Lstat(filepath.Join(root, "etc/xcat/stranger.sqlite")); err == nil {
+		t.Error("a broken table the snapshot does not have is still there")
+	}
+}
+
 // TestOtherFilesystemFailure fails and crashes while staging, with a second
 // filesystem in the root: nothing is left on either.
 func TestOtherFilesystemFailure(t *testing.T) {
