@@ -1,6 +1,9 @@
 package artifact
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Media types of the snapshot format, version 1. They never change meaning;
 // a new format gets new names.
@@ -70,12 +73,7 @@ func TreeKinds() []Kind {
 
 // IsTree reports whether the paths of kind k are relative to the host's root.
 func (k Kind) IsTree() bool {
-	for _, t := range TreeKinds() {
-		if t == k {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(TreeKinds(), k)
 }
 
 // HasEntries reports whether layers of kind k are tar streams with entries in
@@ -83,14 +81,7 @@ func (k Kind) IsTree() bool {
 func (k Kind) HasEntries() bool { return k != KindCatalog && k != KindTool }
 
 // rank is the place of k in manifest order, -1 for an unknown kind.
-func (k Kind) rank() int {
-	for i, known := range Kinds() {
-		if known == k {
-			return i
-		}
-	}
-	return -1
-}
+func (k Kind) rank() int { return slices.Index(Kinds(), k) }
 
 // ParseKind returns the kind named s.
 func ParseKind(s string) (Kind, error) {

@@ -21,11 +21,11 @@ const (
 
 // Problem is something wrong with one blob of a snapshot.
 type Problem struct {
-	Kind        Kind          `json:"kind"`
-	Part, Parts int           `json:"-"`
-	Blob        digest.Digest `json:"blob"`
-	Holds       string        `json:"holds"` // what is in it, for people
-	Err         error         `json:"-"`
+	Kind        Kind
+	Part, Parts int
+	Blob        digest.Digest
+	Holds       string // what is in it, for people
+	Err         error
 }
 
 func (p Problem) Error() string {
@@ -36,10 +36,10 @@ func (p Problem) Unwrap() error { return p.Err }
 
 // Report is what Verify found.
 type Report struct {
-	Blobs    int       `json:"blobs"`
-	Bytes    int64     `json:"bytes"`
-	Entries  int64     `json:"entries"`
-	Problems []Problem `json:"problems"`
+	Blobs    int
+	Bytes    int64
+	Entries  int64
+	Problems []Problem
 }
 
 // Verify reads every blob of snapshot s, which Load returned: size and digest

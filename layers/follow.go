@@ -1,31 +1,11 @@
 package layers
 
 import (
-	"io"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/xcrate/xcrate/internal/stack"
 )
-
-// limited reads at most n bytes of a file.
-type limited struct {
-	f *os.File
-	n int64
-}
-
-func (l *limited) Read(p []byte) (int, error) {
-	if l.n <= 0 {
-		return 0, io.EOF
-	}
-	if int64(len(p)) > l.n {
-		p = p[:l.n]
-	}
-	n, err := l.f.Read(p)
-	l.n -= int64(n)
-	return n, err
-}
 
 const listFile = 16 << 20 // a pkglist or synclist, with room
 

@@ -3,14 +3,11 @@ package layers
 import (
 	"context"
 	"encoding/binary"
-	"errors"
-	"io"
 	"math/bits"
 
 	"github.com/zeebo/blake3"
 
 	"github.com/xcrate/xcrate/artifact"
-	"github.com/xcrate/xcrate/internal/host"
 )
 
 const (
@@ -114,11 +111,7 @@ func (c *capture) sample(ctx context.Context, part []item) ([]byte, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		b, err := c.head(it.path)
-		if err != nil {
-			return nil, err
-		}
-		sample = append(sample, b...)
+		sample = append(sample, c.head(it.path)...)
 		for next < end {
 			next += max(total/samples, 1)
 		}
@@ -126,26 +119,17 @@ func (c *capture) sample(ctx context.Context, part []item) ([]byte, error) {
 	return sample, nil
 }
 
-// head returns the first bytes of a file, none of what is no file any more:
-// what has become of it will be said when it is written.
-func (c *capture) head(p string) (_ []byte, err error) {
+// head returns the first bytes of a file, none where they cannot be read: what
+// is wrong with it will be said when it is written.
+func (c *capture) head(p string) []byte {
 	d, name, err := c.o.Root.OpenParent(p)
 	if err != nil {
-		return nil, nil //nolint:nilerr // see above
+		return nil
 	}
 	defer func() { _ = d.Close() }()
-	st, err := d.Lstat(name)
-	if err != nil || !st.IsRegular() {
-		return nil, nil //nolint:nilerr // see above
-	}
-	return readHead(d, name)
-}
-
-func readHead(d *host.Dir, name string) (_ []byte, err error) {
-	f, err := d.Open(name)
+	b, err := readSmall(d, name, sampleBytes)
 	if err != nil {
-		return nil, nil //nolint:nilerr // see head
+		return nil
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return io.ReadAll(io.LimitReader(f, sampleBytes))
+	return b
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -329,16 +330,12 @@ func isSecret(d *host.Dir, name string, st host.Stat) (bool, error) {
 	return bytes.Contains(b, []byte("PRIVATE KEY-----")), err
 }
 
+// readSmall returns the first limit bytes of a file, all of a smaller one.
 func readSmall(d *host.Dir, name string, limit int64) (_ []byte, err error) {
 	f, err := d.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	var b bytes.Buffer
-	n, err := b.ReadFrom(&limited{f, limit + 1})
-	if err == nil && n > limit {
-		return b.Bytes()[:limit], nil
-	}
-	return b.Bytes(), err
+	return io.ReadAll(io.LimitReader(f, limit))
 }

@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,18 +48,9 @@ func (p *planner) checkDistro(here artifact.Host) {
 		p.find(CodeArch, Block, "use a machine of the same kind", "the snapshot is of a %s machine, this one is %s", was.Arch, here.Arch)
 	}
 	if here.Name != was.Name && here.Distro.ID != host.UnknownDistro {
-		p.find("host-name", Warn, fmt.Sprintf("hostnamectl set-hostname %s", firstOf(was.FQDN, was.Name)),
+		p.find("host-name", Warn, fmt.Sprintf("hostnamectl set-hostname %s", cmp.Or(was.FQDN, was.Name)),
 			"the snapshot is of host %q, this one is called %q: names and certificates stay those of the snapshot", was.Name, here.Name)
 	}
-}
-
-func firstOf(all ...string) string {
-	for _, s := range all {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
 }
 
 // majorMinor is the part of a version that has to be equal: 9.6 of 9.6.1.

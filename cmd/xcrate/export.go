@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"regexp"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -55,14 +54,14 @@ command that brings each one back.`,
 	return cmd
 }
 
-var tagPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
-
 func runExport(ctx context.Context, a *app, dest string, o exportOptions) (err error) {
 	if dest, o.tag, err = destination(dest, o.tag); err != nil {
 		return err
 	}
-	if o.tag != "" && !tagPattern.MatchString(o.tag) {
-		return usage(fmt.Errorf("tag %q: letters, digits, dot, dash and underscore, at most 128", o.tag), "choose another name: --tag NAME")
+	if o.tag != "" {
+		if err := layout.CheckTag(o.tag); err != nil {
+			return usage(err, "choose another name: --tag NAME")
+		}
 	}
 	root, err := openRoot(o.root)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -36,7 +37,7 @@ func (p *printer) line(format string, args ...any) {
 	p.buf.WriteByte('\n')
 }
 
-// table prints rows in columns; right says which columns hold numbers.
+// table prints rows in columns.
 func (p *printer) table(rows [][]string) {
 	w := tabwriter.NewWriter(&p.buf, 0, 8, 2, ' ', 0)
 	for _, row := range rows {
@@ -224,8 +225,8 @@ func (p *printer) inspected(s *source) {
 	p.line("%s", c.Title())
 	p.line("  digest    %s", s.Descriptor.Digest)
 	p.line("  created   %s by %s", c.Created.UTC().Format("2006-01-02 15:04:05 UTC"), c.Tool)
-	p.line("  host      %s", firstOf(c.Host.FQDN, c.Host.Name))
-	p.line("  distro    %s", firstOf(c.Host.Distro.Name, c.Host.Distro.ID))
+	p.line("  host      %s", cmp.Or(c.Host.FQDN, c.Host.Name))
+	p.line("  distro    %s", cmp.Or(c.Host.Distro.Name, c.Host.Distro.ID))
 	p.line("  size      %s in %d layers\n", size(s.Size()), len(s.Manifest.Layers))
 	p.kinds(c)
 	var rows int64
@@ -256,15 +257,6 @@ func (p *printer) inspected(s *source) {
 	p.warnings(c)
 }
 
-func firstOf(all ...string) string {
-	for _, s := range all {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
-}
-
 func (p *printer) listed(place string, list []listed) {
 	if len(list) == 0 {
 		p.line("no snapshots in %s", place)
@@ -276,7 +268,7 @@ func (p *printer) listed(place string, list []listed) {
 		if len(tags) == 0 {
 			tags = []string{"-"}
 		}
-		short, _, _ := strings.Cut(strings.TrimPrefix(l.Digest, "sha256:"), " ")
+		short := strings.TrimPrefix(l.Digest, "sha256:")
 		short = short[:min(12, len(short))]
 		for i, tag := range tags {
 			if l.Problem != "" {
