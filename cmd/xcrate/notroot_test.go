@@ -68,6 +68,17 @@ func TestNotRoot(t *testing.T) {
 			t.Errorf("kind %+v came back as %+v", k, again.Kinds[i])
 		}
 	}
+	// A file that cannot be read is named, and nothing is left.
+	secret := filepath.Join(dir, "mn/install/custom/closed")
+	if err := os.WriteFile(secret, []byte("x"), 0o600); err != nil { // root's, not nobody's
+		t.Fatal(err)
+	}
+	if out := asNobody(t, exitError, dir, bin, "export", "other", "--root", "mn"); !strings.Contains(out, "custom/closed: permission denied") {
+		t.Errorf("export of a file that cannot be read:\n%s", out)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "other")); err == nil {
+		t.Error("the failed export left its destination behind")
+	}
 	if out := asNobody(t, exitError, dir, bin, "export", "live"); !strings.Contains(out, "not root") {
 		t.Errorf("export of the live root:\n%s", out)
 	}
