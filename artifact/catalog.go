@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"reflect"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -68,7 +70,11 @@ func NewCatalogReader(r io.Reader) (*CatalogReader, error) {
 // out of order, is an error.
 func (c *CatalogReader) Next() (Entry, error) {
 	if !c.lines.Scan() {
-		if err := c.lines.Err(); err != nil {
+		err := c.lines.Err()
+		if err == nil {
+			err = Entry{}.follows(c.last)
+		}
+		if err != nil {
 			return Entry{}, fmt.Errorf("catalog: record %d: %w", c.n+1, err)
 		}
 		return Entry{}, io.EOF
@@ -82,6 +88,9 @@ func (c *CatalogReader) Next() (Entry, error) {
 	if err == nil && (!e.Kind.HasEntries() || e.Kind.rank() < 0 || e.Part < 1 || before(e, c.last)) {
 		err = fmt.Errorf("entry %q of kind %q, part %d: out of order", e.Path, e.Kind, e.Part)
 	}
+	if err == nil {
+		err = e.follows(c.last)
+	}
 	if err == nil && e.Type == TypeHardlink && e.Link >= e.Path {
 		err = fmt.Errorf("entry %q: hard link to the later %q", e.Path, e.Link)
 	}
@@ -93,13 +102,14 @@ func (c *CatalogReader) Next() (Entry, error) {
 }
 
 // before reports whether e may not follow last: kinds in manifest order, parts
-// in turn, paths strictly ascending within a kind, so that no path comes twice.
+// in turn, paths strictly ascending within a kind, so that no path comes twice
+// but in pieces.
 func before(e, last Entry) bool {
 	if last.Kind == "" {
 		return false
 	}
 	a, b := e.Kind.rank(), last.Kind.rank()
-	return a < b || (a == b && (e.Part < last.Part || e.Path <= last.Path))
+	return a < b || (a == b && (e.Part < last.Part || e.Path < last.Path || (e.Path == last.Path && e.Piece.Number < 2)))
 }
 
 // Close releases the decoder.
@@ -119,18 +129,20 @@ func NewZstdReader(r io.Reader) (*zstd.Decoder, error) {
 	return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 }
 
-// SameEntry reports how two records of one entry differ, nil if they do not.
-// Digests are not compared: only one side may know them.
-func SameEntry(a, b Entry) error {
-	a.Digest, b.Digest = "", ""
-	a.Kind, b.Kind, a.Part, b.Part = "", "", 0, 0
-	ja, erra := json.Marshal(a)
-	jb, errb := json.Marshal(b)
-	if err := errors.Join(erra, errb); err != nil {
-		return err
+// SameEntry reports how the record of an entry differs from what its layer says
+// of it, nil if it does not. A layer knows no digests and no pieces.
+func SameEntry(record, layer Entry) error {
+	record.Path, record.Piece = record.StoredPath(), Piece{}
+	for _, e := range []*Entry{&record, &layer} {
+		e.Digest, e.Kind, e.Part = "", "", 0
 	}
-	if string(ja) != string(jb) {
-		return fmt.Errorf("entry %q: catalog says %s, layer says %s", a.Path, ja, jb)
+	xattrs := maps.Equal(record.Xattrs, layer.Xattrs)
+	a, b := record, layer
+	a.Xattrs, b.Xattrs = nil, nil
+	if xattrs && reflect.DeepEqual(a, b) {
+		return nil
 	}
-	return nil
+	ja, erra := json.Marshal(record)
+	jb, errb := json.Marshal(layer)
+	return errors.Join(erra, errb, fmt.Errorf("entry %q: catalog says %s, layer says %s", record.Path, ja, jb))
 }

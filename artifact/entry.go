@@ -41,7 +41,7 @@ type Entry struct {
 	// had none.
 	User, Group string
 	MTime       Time
-	Size        int64  // bytes of a file, holes included; 0 for other types
+	Size        int64  // bytes of a file or of the piece of one, holes included; 0 for other types
 	Digest      string // of a file's content, "blake3:HEX"; "" for other types
 	Link        string // a symlink's target, or the Path a hardlink shares
 	// Xattrs are the extended attributes by full name ("user.note"), values as
@@ -50,6 +50,8 @@ type Entry struct {
 	Major, Minor uint32 // of a device node
 	// Sparse says that runs of zeros in the file were holes.
 	Sparse bool
+	// Piece says which bytes of the file these are; zero for all.
+	Piece Piece
 }
 
 // Time is a point in time as seconds and nanoseconds since 1970, either side
@@ -113,6 +115,16 @@ type record struct {
 	Xattrs map[string]string `json:"xattrs,omitempty"` // values in base64
 	Device string            `json:"device,omitempty"` // "MAJOR:MINOR"
 	Sparse bool              `json:"sparse,omitempty"`
+	Piece  *pieceRecord      `json:"piece,omitempty"`
+}
+
+type pieceRecord struct {
+	Number   int    `json:"number"`
+	Count    int    `json:"count"`
+	Offset   int64  `json:"offset"`
+	Total    int64  `json:"total"`
+	Stored   string `json:"stored,omitempty"`
+	Stored64 []byte `json:"stored64,omitempty"`
 }
 
 // MarshalJSON writes e as one record of the catalog.
@@ -132,6 +144,10 @@ func (e Entry) MarshalJSON() ([]byte, error) {
 		for k, v := range e.Xattrs {
 			r.Xattrs[k] = base64.StdEncoding.EncodeToString([]byte(v))
 		}
+	}
+	if p := e.Piece; p.Number > 0 {
+		r.Piece = &pieceRecord{Number: p.Number, Count: p.Count, Offset: p.Offset, Total: p.Total}
+		r.Piece.Stored, r.Piece.Stored64 = split64(p.Stored)
 	}
 	return json.Marshal(r)
 }
@@ -154,6 +170,9 @@ func (e *Entry) UnmarshalJSON(b []byte) error {
 		Kind: r.Kind, Part: r.Part, Path: join64(r.Path, r.Path64), Type: r.Type, Mode: uint32(mode),
 		UID: r.UID, GID: r.GID, User: r.User, Group: r.Group, MTime: mtime,
 		Size: r.Size, Digest: r.Digest, Link: join64(r.Link, r.Link64), Sparse: r.Sparse,
+	}
+	if p := r.Piece; p != nil {
+		e.Piece = Piece{Number: p.Number, Count: p.Count, Offset: p.Offset, Total: p.Total, Stored: join64(p.Stored, p.Stored64)}
 	}
 	if r.Device != "" {
 		if _, err := fmt.Sscanf(r.Device, "%d:%d", &e.Major, &e.Minor); err != nil {

@@ -21,14 +21,15 @@ var tarTypes = map[Type]byte{
 
 // Header returns e as a tar header. Together with EntryFromHeader it is the one
 // place where the two meet. Same entry, same header: nothing of the clock or
-// the process goes in.
+// the process goes in. A piece has the name it is stored under, and nothing in
+// its header says that it is one: the catalog does.
 func (e Entry) Header() (*tar.Header, error) {
 	typ, ok := tarTypes[e.Type]
 	if !ok {
 		return nil, fmt.Errorf("entry %q: type %q", e.Path, e.Type)
 	}
 	h := &tar.Header{
-		Typeflag: typ, Name: e.Path, Linkname: e.Link, Size: e.Size, Mode: int64(e.Mode),
+		Typeflag: typ, Name: e.StoredPath(), Linkname: e.Link, Size: e.Size, Mode: int64(e.Mode),
 		Uid: e.UID, Gid: e.GID, Uname: e.User, Gname: e.Group,
 		ModTime:  time.Unix(e.MTime.Sec, e.MTime.Nsec),
 		Devmajor: int64(e.Major), Devminor: int64(e.Minor),
@@ -101,5 +102,5 @@ func (e Entry) Validate() error {
 			return fmt.Errorf("entry %q: hard link: %w", e.Path, err)
 		}
 	}
-	return nil
+	return e.Piece.validate(e)
 }

@@ -290,7 +290,7 @@ func (v *verifier) entry(e Entry, want *Entry, r io.Reader) error {
 	v.report.Entries++
 	v.sum.Entries++
 	v.sum.Bytes += n
-	if e.Type == TypeFile {
+	if e.Type == TypeFile && (want == nil || want.IsFirst()) {
 		v.sum.Files++
 	}
 	if size, ok := v.packages[e.Path]; ok && e.Kind == KindPackages && size == n {
