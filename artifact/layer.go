@@ -3,6 +3,7 @@ package artifact
 import (
 	"archive/tar"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -111,4 +112,4 @@ type Digester struct{ h *blake3.Hasher }
 func (d *Digester) Write(p []byte) (int, error) { return d.h.Write(p) }
 
 // Sum returns the digest of all that was written, "blake3:HEX".
-func (d *Digester) Sum() string { return fmt.Sprintf("blake3:%x", d.h.Sum(nil)) }
+func (d *Digester) Sum() string { return digestPrefix + hex.EncodeToString(d.h.Sum(nil)) }

@@ -6,14 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"slices"
 	"strconv"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/host"
 )
 
 // A sparse file is stored in GNU's PAX sparse format 1.0 (GNU tar manual,
@@ -32,50 +30,87 @@ type extent struct{ off, len int64 }
 
 var zeros [holeBlock]byte
 
-// hasHole reports whether the filesystem says that f has a hole.
-func hasHole(f *os.File, size int64) bool {
-	if size == 0 {
+// hasHole reports whether the filesystem says that f, of which st is known, has
+// a hole.
+func hasHole(f *host.File, st host.Stat) bool {
+	if !st.MayHaveHoles() {
 		return false
 	}
-	hole, err := unix.Seek(int(f.Fd()), 0, unix.SEEK_HOLE)
-	return err == nil && hole < size
+	from, end, data, err := f.Data(0)
+	return err == nil && (!data || from > 0 || end < st.Size)
 }
 
-// extents returns the runs of f that are not zero, in units of holeBlock. It
-// looks at the content and not only at the filesystem's own map, which differs
-// between filesystems, so that the same file always becomes the same bytes.
-func extents(f *os.File, size int64) ([]extent, error) {
-	var all []extent
-	buf := make([]byte, holeBlock)
+// DataRanges divides file f of the given size into ranges of at most limit
+// bytes of data, holes not counted, and returns where each ends. The
+// filesystem's own map of the file decides.
+func DataRanges(f *host.File, size, limit int64) ([]int64, error) {
+	var ends []int64
+	room := limit
 	for off := int64(0); off < size; {
-		data, err := unix.Seek(int(f.Fd()), off, unix.SEEK_DATA)
-		if errors.Is(err, unix.ENXIO) {
+		from, end, data, err := f.Data(off)
+		if err != nil {
+			return nil, err
+		}
+		if !data {
+			break
+		}
+		end = min(end, size)
+		for off = from / holeBlock * holeBlock; end-off > room; room = limit {
+			off += room
+			ends = append(ends, off)
+		}
+		room -= end - off
+		off = end
+	}
+	return append(ends, size), nil
+}
+
+// extents returns the runs of size bytes of f from begin that are not zero, in
+// units of holeBlock and counted from begin. It looks at the content and not
+// only at the filesystem's own map, which differs between filesystems, so that
+// the same file always becomes the same bytes.
+func extents(f *host.File, begin, size int64) ([]extent, error) {
+	var all []extent
+	buf := make([]byte, 64*holeBlock)
+	for off := int64(0); off < size; {
+		from, end, data, err := f.Data(begin + off)
+		if err != nil {
+			return nil, err
+		}
+		if !data || from >= begin+size {
 			return all, nil
 		}
-		if err != nil {
-			return nil, &os.PathError{Op: "seek", Path: f.Name(), Err: err}
-		}
-		off = data / holeBlock * holeBlock
-		end, err := unix.Seek(int(f.Fd()), data, unix.SEEK_HOLE)
-		if err != nil {
-			return nil, &os.PathError{Op: "seek", Path: f.Name(), Err: err}
-		}
-		for ; off < min(end, size); off += holeBlock {
-			n, err := f.ReadAt(buf[:min(holeBlock, size-off)], off)
+		end = min(end-begin, size)
+		for off = (from - begin) / holeBlock * holeBlock; off < end; {
+			n, err := f.ReadAt(buf[:min(int64(len(buf)), size-off)], begin+off)
 			if err != nil && !errors.Is(err, io.EOF) {
 				return nil, err
 			}
-			if bytes.Equal(buf[:n], zeros[:n]) {
-				continue
+			if n == 0 {
+				return all, nil // it has shrunk
 			}
-			if last := len(all) - 1; last >= 0 && all[last].off+all[last].len == off {
-				all[last].len += int64(n)
-			} else {
-				all = append(all, extent{off, int64(n)})
-			}
+			all = addRuns(all, buf[:n], off)
+			off += int64(n)
 		}
 	}
 	return all, nil
+}
+
+// addRuns adds what is not zero in b, which lies at off, to all.
+func addRuns(all []extent, b []byte, off int64) []extent {
+	for len(b) > 0 {
+		block := b[:min(holeBlock, len(b))]
+		if !bytes.Equal(block, zeros[:len(block)]) {
+			if last := len(all) - 1; last >= 0 && all[last].off+all[last].len == off {
+				all[last].len += int64(len(block))
+			} else {
+				all = append(all, extent{off, int64(len(block))})
+			}
+		}
+		b = b[len(block):]
+		off += int64(len(block))
+	}
+	return all
 }
 
 // sparseMap is the block-padded map that stands before the data. A hole at the
@@ -110,7 +145,7 @@ func writeSparse(out io.Writer, e artifact.Entry, all []extent, r io.ReaderAt) e
 	}
 	records := map[string]string{
 		"GNU.sparse.major": "1", "GNU.sparse.minor": "0",
-		"GNU.sparse.name": e.Path, "GNU.sparse.realsize": strconv.FormatInt(e.Size, 10),
+		"GNU.sparse.name": e.StoredPath(), "GNU.sparse.realsize": strconv.FormatInt(e.Size, 10),
 		"mtime": e.MTime.String(), "uname": e.User, "gname": e.Group,
 		"uid": strconv.Itoa(e.UID), "gid": strconv.Itoa(e.GID), "size": strconv.FormatInt(stored, 10),
 	}
@@ -118,7 +153,7 @@ func writeSparse(out io.Writer, e artifact.Entry, all []extent, r io.ReaderAt) e
 		records[k] = v
 	}
 	pax := paxRecords(records)
-	dir, base := path.Split(e.Path)
+	dir, base := path.Split(e.StoredPath())
 	parts := [][]byte{
 		ustar(path.Join(dir, "PaxHeaders.0", base), tar.TypeXHeader, 0o644, int64(len(pax))),
 		pax, make([]byte, padding(int64(len(pax)))),

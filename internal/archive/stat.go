@@ -30,6 +30,38 @@ func Stat(d *host.Dir, name, p string, names Names) (artifact.Entry, host.Stat, 
 	if err != nil {
 		return artifact.Entry{}, st, err
 	}
+	e, err := describe(st, p, names)
+	if err != nil {
+		return artifact.Entry{}, st, err
+	}
+	if e.Type == artifact.TypeSymlink {
+		if e.Link, err = d.Readlink(name); err != nil {
+			return artifact.Entry{}, st, err
+		}
+	}
+	e.Xattrs, err = d.Xattrs(name)
+	return e, st, err
+}
+
+// Open opens regular file name in d and returns it with what Stat returns of
+// it. The caller closes the file.
+func Open(d *host.Dir, name, p string, names Names) (artifact.Entry, host.Stat, *host.File, error) {
+	f, st, err := d.OpenFile(name)
+	if err != nil {
+		return artifact.Entry{}, st, nil, err
+	}
+	e, err := describe(st, p, names)
+	if err == nil {
+		e.Xattrs, err = f.Xattrs()
+	}
+	if err != nil {
+		return artifact.Entry{}, st, nil, errors.Join(err, f.Close())
+	}
+	return e, st, f, nil
+}
+
+// describe is what st alone says of an entry.
+func describe(st host.Stat, p string, names Names) (artifact.Entry, error) {
 	e := artifact.Entry{
 		Path: p, Mode: st.Perm(), UID: int(st.Uid), GID: int(st.Gid),
 		User: names.User(int(st.Uid)), Group: names.Group(int(st.Gid)),
@@ -42,9 +74,6 @@ func Stat(d *host.Dir, name, p string, names Names) (artifact.Entry, host.Stat, 
 		e.Type = artifact.TypeDir
 	case unix.S_IFLNK:
 		e.Type = artifact.TypeSymlink
-		if e.Link, err = d.Readlink(name); err != nil {
-			return artifact.Entry{}, st, err
-		}
 	case unix.S_IFIFO:
 		e.Type = artifact.TypeFIFO
 	case unix.S_IFCHR:
@@ -52,10 +81,9 @@ func Stat(d *host.Dir, name, p string, names Names) (artifact.Entry, host.Stat, 
 	case unix.S_IFBLK:
 		e.Type, e.Major, e.Minor = artifact.TypeBlock, unix.Major(st.Rdev), unix.Minor(st.Rdev)
 	case unix.S_IFSOCK:
-		return artifact.Entry{}, st, ErrSocket
+		return artifact.Entry{}, ErrSocket
 	default:
-		return artifact.Entry{}, st, fmt.Errorf("file type %o", st.Mode&unix.S_IFMT)
+		return artifact.Entry{}, fmt.Errorf("file type %o", st.Mode&unix.S_IFMT)
 	}
-	e.Xattrs, err = d.Xattrs(name)
-	return e, st, err
+	return e, nil
 }

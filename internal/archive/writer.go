@@ -2,10 +2,8 @@ package archive
 
 import (
 	"archive/tar"
-	"bytes"
 	"errors"
 	"io"
-	"os"
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/host"
@@ -13,9 +11,10 @@ import (
 
 // Writer writes entries as one tar stream: one layer.
 type Writer struct {
-	out io.Writer
-	tar *tar.Writer
-	buf []byte
+	out     io.Writer
+	tar     *tar.Writer
+	buf     []byte
+	content []byte // of the last small file
 }
 
 // NewWriter starts a tar stream in w. Close ends it; w stays open.
@@ -27,18 +26,8 @@ func NewWriter(w io.Writer) *Writer {
 // for anything else, and returns e with its digest. Content that is shorter or
 // longer than e.Size is an error.
 func (w *Writer) Add(e artifact.Entry, r io.Reader) (artifact.Entry, error) {
-	h, err := e.Header()
-	if err != nil {
+	if err := w.header(e); err != nil || e.Type != artifact.TypeFile {
 		return e, err
-	}
-	if err := e.Validate(); err != nil {
-		return e, err
-	}
-	if err := w.tar.WriteHeader(h); err != nil {
-		return e, err
-	}
-	if e.Type != artifact.TypeFile {
-		return e, nil
 	}
 	d := artifact.NewDigester()
 	// The tar writer must not see io.ReaderFrom, or the buffer goes unused.
@@ -53,6 +42,17 @@ func (w *Writer) Add(e artifact.Entry, r io.Reader) (artifact.Entry, error) {
 	return e, nil
 }
 
+func (w *Writer) header(e artifact.Entry) error {
+	h, err := e.Header()
+	if err != nil {
+		return err
+	}
+	if err := e.Validate(); err != nil {
+		return err
+	}
+	return w.tar.WriteHeader(h)
+}
+
 // smallFile is how much of a file is read into memory before its header is
 // written, so that one that changes meanwhile can be read again.
 const smallFile = 1 << 20
@@ -60,27 +60,25 @@ const smallFile = 1 << 20
 // readAgain is how often a small file that changes while it is read is read.
 const readAgain = 3
 
-// AddFile writes regular file name in d, which Stat described as e and st, and
-// returns e as it was written. changed says that the file was another before
-// and after every attempt to read it: a small one has been read several times,
-// and stands there as it was in the last; of a large one the size it had at
-// first stands there, cut or filled with zeros.
-func (w *Writer) AddFile(d *host.Dir, name string, e artifact.Entry, st host.Stat) (_ artifact.Entry, changed bool, err error) {
-	f, err := d.Open(name)
-	if err != nil {
-		return e, false, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if e.Size > smallFile {
-		return w.addLarge(f, d, name, e, st)
+// AddFile writes the bytes of f that e is of, all or a piece, and returns e as
+// it was written. e and st are what was known of the file before. changed says
+// that the file was another before and after every attempt to read it: a small
+// one has been read several times, and stands there as it was in the last; of
+// a large one the size it had at first stands there, cut or filled with zeros.
+//
+// look is shown the content of a small file before anything is written; its
+// error ends AddFile, and the entry is not written.
+func (w *Writer) AddFile(f *host.File, e artifact.Entry, st host.Stat, look func([]byte) error) (_ artifact.Entry, changed bool, err error) {
+	if e.Size > smallFile || e.Piece.Number > 0 {
+		return w.addLarge(f, e, st)
 	}
 	var content []byte
 	for range readAgain {
-		if content, err = io.ReadAll(io.NewSectionReader(f, 0, 64*smallFile)); err != nil {
+		if content, err = w.read(f, e.Size); err != nil {
 			return e, false, err
 		}
 		before := st
-		if changed, st, err = changedSince(d, name, before); err != nil {
+		if changed, st, err = changedSince(f, before); err != nil {
 			return e, false, err
 		}
 		e.Size = int64(len(content))
@@ -90,48 +88,84 @@ func (w *Writer) AddFile(d *host.Dir, name string, e artifact.Entry, st host.Sta
 		}
 		changed = true
 	}
-	if hasHole(f, e.Size) && !changed {
-		e, err = w.addSparse(f, e)
-		return e, false, err
+	if err := look(content); err != nil {
+		return e, changed, err
 	}
-	e, err = w.Add(e, bytes.NewReader(content))
+	if !changed && hasHole(f, st) {
+		return w.addSparse(f, e)
+	}
+	if err := w.header(e); err != nil {
+		return e, changed, err
+	}
+	e.Digest = artifact.DigestOf(content)
+	_, err = w.tar.Write(content)
 	return e, changed, err
 }
 
-// changedSince reports whether name is not the file, or not in the state, that
-// before describes, and what it is now.
-func changedSince(d *host.Dir, name string, before host.Stat) (bool, host.Stat, error) {
-	now, err := d.Lstat(name)
+// maxGrown is how much of a file is read that was small when it was looked at.
+const maxGrown = 64 * smallFile
+
+// read returns the content of f, which should have size bytes, valid until the
+// next call.
+func (w *Writer) read(f *host.File, size int64) ([]byte, error) {
+	buf := w.content[:cap(w.content)]
+	if int64(len(buf)) <= size {
+		buf = make([]byte, max(size+1, 64<<10))
+	}
+	for n := 0; ; {
+		m, err := f.ReadAt(buf[n:], int64(n))
+		n += m
+		w.content = buf
+		if errors.Is(err, io.EOF) || n == maxGrown {
+			return buf[:n], nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		buf = append(buf, make([]byte, min(len(buf), maxGrown-len(buf)))...)
+	}
+}
+
+// changedSince reports whether f is not in the state that before describes,
+// and what it is now.
+func changedSince(f *host.File, before host.Stat) (bool, host.Stat, error) {
+	now, err := f.Stat()
 	if err != nil {
 		return false, now, err
 	}
-	same := now.Inode() == before.Inode() && now.Size == before.Size && now.Mtim == before.Mtim && now.Ctim == before.Ctim
-	return !same, now, nil
+	return now.Size != before.Size || now.Mtim != before.Mtim || now.Ctim != before.Ctim, now, nil
 }
 
-func (w *Writer) addLarge(f *os.File, d *host.Dir, name string, e artifact.Entry, st host.Stat) (_ artifact.Entry, changed bool, err error) {
-	if hasHole(f, e.Size) {
-		e, err = w.addSparse(f, e)
+func (w *Writer) addLarge(f *host.File, e artifact.Entry, st host.Stat) (_ artifact.Entry, changed bool, err error) {
+	content := &filled{f: f, end: e.FileSize()}
+	bytes := io.NewSectionReader(content, e.Piece.Offset, e.Size)
+	if hasHole(f, st) {
+		e, err = w.addExtents(f, e, bytes)
 	} else {
-		// By offset: looking for holes has moved the file's own.
-		e, err = w.Add(e, io.NewSectionReader(filled{f, e.Size}, 0, e.Size))
+		e, err = w.Add(e, bytes)
 	}
 	if err != nil {
 		return e, false, err
 	}
-	changed, _, err = changedSince(d, name, st)
-	return e, changed, err
+	changed, _, err = changedSince(f, st)
+	return e, changed || content.short, err
 }
 
-func (w *Writer) addSparse(f *os.File, e artifact.Entry) (artifact.Entry, error) {
-	all, err := extents(f, e.Size)
+func (w *Writer) addSparse(f *host.File, e artifact.Entry) (_ artifact.Entry, changed bool, err error) {
+	content := &filled{f: f, end: e.Size}
+	e, err = w.addExtents(f, e, io.NewSectionReader(content, 0, e.Size))
+	return e, content.short, err
+}
+
+// addExtents writes the bytes r of f with their holes.
+func (w *Writer) addExtents(f *host.File, e artifact.Entry, r *io.SectionReader) (artifact.Entry, error) {
+	all, err := extents(f, e.Piece.Offset, e.Size)
 	if err != nil {
 		return e, err
 	}
 	whole := len(all) == 1 && all[0] == extent{0, e.Size}
-	content := filled{f, e.Size}
 	if whole || len(all) > maxExtents {
-		return w.Add(e, io.NewSectionReader(content, 0, e.Size))
+		return w.Add(e, r)
 	}
 	e.Sparse = true
 	if err := e.Validate(); err != nil {
@@ -140,22 +174,24 @@ func (w *Writer) addSparse(f *os.File, e artifact.Entry) (artifact.Entry, error)
 	if err := w.tar.Flush(); err != nil {
 		return e, err
 	}
-	if err := writeSparse(w.out, e, all, content); err != nil {
+	if err := writeSparse(w.out, e, all, r); err != nil {
 		return e, err
 	}
-	e.Digest, err = digestExtents(all, content, e.Size)
+	e.Digest, err = digestExtents(all, r, e.Size)
 	return e, err
 }
 
-// filled reads size bytes of a file, zeros where it has shrunk.
+// filled reads a file as if it had end bytes, zeros where it has shrunk.
 type filled struct {
-	f    io.ReaderAt
-	size int64
+	f     io.ReaderAt
+	end   int64
+	short bool // zeros were made up
 }
 
-func (r filled) ReadAt(p []byte, off int64) (int, error) {
+func (r *filled) ReadAt(p []byte, off int64) (int, error) {
 	n, err := r.f.ReadAt(p, off)
-	if errors.Is(err, io.EOF) && off+int64(len(p)) <= r.size {
+	if errors.Is(err, io.EOF) && off+int64(len(p)) <= r.end {
+		r.short = true
 		clear(p[n:])
 		return len(p), nil
 	}

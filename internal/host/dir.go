@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"slices"
 	"strings"
 
@@ -40,7 +39,19 @@ func (d *Dir) fail(op, name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &fs.PathError{Op: op, Path: path.Join(d.path, name), Err: err}
+	return &fs.PathError{Op: op, Path: d.join(name), Err: err}
+}
+
+// join is path.Join for what is clean already.
+func (d *Dir) join(name string) string {
+	switch {
+	case name == "":
+		return d.path
+	case d.path == "/":
+		return "/" + name
+	default:
+		return d.path + "/" + name
+	}
 }
 
 // Self returns what the directory itself is.
@@ -62,7 +73,7 @@ func (d *Dir) OpenDir(name string) (*Dir, error) {
 	if err != nil {
 		return nil, d.fail("open", name, err)
 	}
-	return &Dir{fd: fd, path: path.Join(d.path, name)}, nil
+	return &Dir{fd: fd, path: d.join(name)}, nil
 }
 
 // Open opens regular file name for reading. Anything else is an error: a FIFO
@@ -75,9 +86,9 @@ func (d *Dir) Open(name string) (*os.File, error) {
 	var s Stat
 	if err := unix.Fstat(fd, &s.Stat_t); err == nil && !s.IsRegular() {
 		_ = unix.Close(fd)
-		return nil, d.fail("open", name, errors.New("not a regular file"))
+		return nil, d.fail("open", name, errNotRegular)
 	}
-	return os.NewFile(uintptr(fd), path.Join(d.path, name)), nil
+	return os.NewFile(uintptr(fd), d.join(name)), nil
 }
 
 // Names returns the names in the directory, sorted by bytes.
@@ -119,32 +130,43 @@ func (d *Dir) proc(name string) string {
 // Xattrs returns the extended attributes of name, values as raw bytes; nil
 // where it has none or its filesystem knows none.
 func (d *Dir) Xattrs(name string) (map[string]string, error) {
-	list, err := xattrCall(func(buf []byte) (int, error) { return unix.Llistxattr(d.proc(name), buf) })
-	if errors.Is(err, unix.ENOTSUP) || (err == nil && len(list) == 0) {
-		return nil, nil
+	p := d.proc(name)
+	attrs, op, err := xattrs(
+		func(buf []byte) (int, error) { return unix.Llistxattr(p, buf) },
+		func(attr string, buf []byte) (int, error) { return unix.Lgetxattr(p, attr, buf) },
+	)
+	return attrs, d.fail(op, name, err)
+}
+
+// xattrs gathers extended attributes through the two calls that read them. op
+// is the one that failed.
+func xattrs(list func([]byte) (int, error), get func(string, []byte) (int, error)) (_ map[string]string, op string, err error) {
+	names, err := xattrCall(list)
+	if errors.Is(err, unix.ENOTSUP) || (err == nil && len(names) == 0) {
+		return nil, "", nil
 	}
 	if err != nil {
-		return nil, d.fail("listxattr", name, err)
+		return nil, "listxattr", err
 	}
 	attrs := map[string]string{}
-	for raw := range bytes.SplitSeq(bytes.TrimRight(list, "\x00"), []byte{0}) {
+	for raw := range bytes.SplitSeq(bytes.TrimRight(names, "\x00"), []byte{0}) {
 		attr := string(raw)
 		if strings.HasPrefix(attr, "system.") && !strings.HasPrefix(attr, "system.posix_acl_") {
 			continue // system.nfs4_acl and the like are the filesystem's own
 		}
-		value, err := xattrCall(func(buf []byte) (int, error) { return unix.Lgetxattr(d.proc(name), attr, buf) })
+		value, err := xattrCall(func(buf []byte) (int, error) { return get(attr, buf) })
 		switch {
 		case errors.Is(err, unix.ENODATA):
 			continue
 		case err != nil:
-			return nil, d.fail("getxattr "+attr, name, err)
+			return nil, "getxattr " + attr, err
 		}
 		attrs[attr] = string(value)
 	}
 	if len(attrs) == 0 {
-		return nil, nil
+		return nil, "", nil
 	}
-	return attrs, nil
+	return attrs, "", nil
 }
 
 // xattrCall grows the buffer until the call is content with it.
@@ -170,7 +192,7 @@ func (d *Dir) Create(name string) (*os.File, error) {
 	if err != nil {
 		return nil, d.fail("create", name, err)
 	}
-	return os.NewFile(uintptr(fd), path.Join(d.path, name)), nil
+	return os.NewFile(uintptr(fd), d.join(name)), nil
 }
 
 // Mkdir makes directory name with mode perm, whatever the umask.

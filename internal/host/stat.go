@@ -26,3 +26,6 @@ type Inode struct{ Dev, Ino uint64 }
 
 // Inode returns the device and inode number.
 func (s Stat) Inode() Inode { return Inode{Dev: uint64(s.Dev), Ino: s.Ino} }
+
+// MayHaveHoles reports whether the file takes less room than it has bytes.
+func (s Stat) MayHaveHoles() bool { return s.Blocks*512 < s.Size }
