@@ -41,28 +41,29 @@ func hasHole(f *host.File, st host.Stat) bool {
 }
 
 // DataRanges divides file f of the given size into ranges of at most limit
-// bytes of data, holes not counted, and returns where each ends. The
-// filesystem's own map of the file decides.
-func DataRanges(f *host.File, size, limit int64) ([]int64, error) {
-	var ends []int64
+// bytes of data, holes not counted, and returns where each ends, and how much
+// data there is. The filesystem's own map of the file decides.
+func DataRanges(f *host.File, size, limit int64) (ends []int64, data int64, err error) {
 	room := limit
 	for off := int64(0); off < size; {
-		from, end, data, err := f.Data(off)
+		from, end, found, err := f.Data(off)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		if !data {
+		if !found || from >= size {
 			break
 		}
 		end = min(end, size)
-		for off = from / holeBlock * holeBlock; end-off > room; room = limit {
+		off = from / holeBlock * holeBlock
+		data += end - off
+		for ; end-off > room; room = limit {
 			off += room
 			ends = append(ends, off)
 		}
 		room -= end - off
 		off = end
 	}
-	return append(ends, size), nil
+	return append(ends, size), data, nil
 }
 
 // extents returns the runs of size bytes of f from begin that are not zero, in

@@ -66,10 +66,14 @@ const readAgain = 3
 // one has been read several times, and stands there as it was in the last; of
 // a large one the size it had at first stands there, cut or filled with zeros.
 //
-// look is shown the content of a small file before anything is written; its
-// error ends AddFile, and the entry is not written.
+// look is called before anything is written and shown the content of a small
+// file, nil for a large one; its error ends AddFile, and the entry is not
+// written.
 func (w *Writer) AddFile(f *host.File, e artifact.Entry, st host.Stat, look func([]byte) error) (_ artifact.Entry, changed bool, err error) {
 	if e.Size > smallFile || e.Piece.Number > 0 {
+		if err := look(nil); err != nil {
+			return e, false, err
+		}
 		return w.addLarge(f, e, st)
 	}
 	var content []byte
@@ -108,21 +112,17 @@ const maxGrown = 64 * smallFile
 // read returns the content of f, which should have size bytes, valid until the
 // next call.
 func (w *Writer) read(f *host.File, size int64) ([]byte, error) {
-	buf := w.content[:cap(w.content)]
-	if int64(len(buf)) <= size {
-		buf = make([]byte, max(size+1, 64<<10))
-	}
-	for n := 0; ; {
-		m, err := f.ReadAt(buf[n:], int64(n))
-		n += m
-		w.content = buf
-		if errors.Is(err, io.EOF) || n == maxGrown {
-			return buf[:n], nil
+	want := max(size+2, 64<<10) // more than there should be: to see that it ends
+	for {
+		if int64(cap(w.content)) < want {
+			w.content = make([]byte, want)
 		}
-		if err != nil {
-			return nil, err
+		buf := w.content[:cap(w.content)]
+		n, err := f.ReadWhole(buf)
+		if err != nil || n < len(buf) || n >= maxGrown {
+			return buf[:min(n, maxGrown)], err
 		}
-		buf = append(buf, make([]byte, min(len(buf), maxGrown-len(buf)))...)
+		want = 4 * int64(len(buf)) // it grows
 	}
 }
 
@@ -202,11 +202,12 @@ func (r *filled) ReadAt(p []byte, off int64) (int, error) {
 // the extents.
 func digestExtents(all []extent, r io.ReaderAt, size int64) (string, error) {
 	d := artifact.NewDigester()
+	hole := make([]byte, 64*holeBlock)
 	at := int64(0)
 	for _, x := range append(all, extent{off: size}) {
 		for at < x.off {
-			n := min(x.off-at, int64(len(zeros)))
-			_, _ = d.Write(zeros[:n])
+			n := min(x.off-at, int64(len(hole)))
+			_, _ = d.Write(hole[:n])
 			at += n
 		}
 		if _, err := io.Copy(d, io.NewSectionReader(r, x.off, x.len)); err != nil {

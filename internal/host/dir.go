@@ -20,6 +20,7 @@ import (
 type Dir struct {
 	fd   int
 	path string // as it was opened, for messages
+	was  Inode  // what it is, while it is released
 }
 
 // Close releases the directory.
@@ -30,6 +31,32 @@ func (d *Dir) Close() error {
 	fd := d.fd
 	d.fd = -1
 	return unix.Close(fd)
+}
+
+// Release closes the descriptor of a directory that is to be used again after
+// what lies below it: see Regain.
+func (d *Dir) Release() error {
+	st, err := d.Self()
+	if err != nil {
+		return err
+	}
+	d.was = st.Inode()
+	return d.Close()
+}
+
+// Regain opens a released directory again, as the one above its subdirectory
+// below. It is an error if that was moved elsewhere meanwhile.
+func (d *Dir) Regain(below *Dir) error {
+	fd, err := unix.Openat(below.fd, "..", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return d.fail("open", "", err)
+	}
+	d.fd = fd
+	st, err := d.Self()
+	if err == nil && st.Inode() != d.was {
+		err = d.fail("open", "", errors.New("moved meanwhile"))
+	}
+	return err
 }
 
 // Path is the directory's path on its host, without symlinks.

@@ -12,9 +12,11 @@ import (
 // would be offered to the runtime's poller, one more system call a file, and
 // regular files never block.
 type File struct {
-	fd   int
-	path string
-	pos  int64
+	fd     int
+	path   string
+	pos    int64
+	size   int64 // when it was opened
+	failed bool
 }
 
 // errNotRegular is the cause when something else than a regular file was to be
@@ -41,6 +43,7 @@ func (d *Dir) OpenFile(name string) (*File, Stat, error) {
 	if err != nil {
 		return nil, s, errors.Join(err, f.Close())
 	}
+	f.size = s.Size
 	return f, s, nil
 }
 
@@ -53,6 +56,9 @@ func (f *File) fail(op string, err error) error {
 
 // Close releases the file.
 func (f *File) Close() error { return f.fail("close", unix.Close(f.fd)) }
+
+// Failed reports whether reading the file failed, and not what was done with it.
+func (f *File) Failed() bool { return f.failed }
 
 // Stat returns what the file is now.
 func (f *File) Stat() (Stat, error) {
@@ -68,6 +74,21 @@ func (f *File) Read(p []byte) (int, error) {
 		err = io.EOF
 	}
 	return n, err
+}
+
+// ReadWhole reads the file from its begin into p, in one call as a rule, and
+// returns how much there was: less than len(p) only if that is all of it.
+func (f *File) ReadWhole(p []byte) (n int, err error) {
+	for n < len(p) {
+		m, err := f.pread(p[n:], int64(n))
+		n += m
+		// A regular file gives less than it was asked for only at its end; but
+		// nothing promises that of a filesystem over a network.
+		if err != nil || m == 0 || (n == m && n < len(p)-1 && int64(n) == f.size) {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // ReadAt implements io.ReaderAt.
@@ -91,6 +112,7 @@ func (f *File) pread(p []byte, off int64) (int, error) {
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
+		f.failed = f.failed || err != nil
 		return max(n, 0), f.fail("read", err)
 	}
 }

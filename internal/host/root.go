@@ -293,3 +293,20 @@ func TempDir() (dir string, remove func() error, err error) {
 	dir, err = os.MkdirTemp("", "xcrate-")
 	return dir, func() error { return os.RemoveAll(dir) }, err
 }
+
+// MakePrivate makes directory dir of this machine, and those above it, where
+// nothing is there: mode 0700.
+func MakePrivate(dir string) error { return os.MkdirAll(dir, 0o700) }
+
+// ScratchFile makes a file without a name in directory dir of this machine, for
+// what does not fit into memory. It is gone once it is closed.
+func ScratchFile(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, "scratch-")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
