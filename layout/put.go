@@ -14,6 +14,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 )
 
 // PutBlob stores what write writes as a blob and returns its descriptor. The
@@ -23,7 +24,21 @@ import (
 // leave nothing behind; write's own error is returned as it is, because it names
 // what could not be written, any other names the layout.
 func (w *Writer) PutBlob(ctx context.Context, mediaType string, write func(io.Writer) error) (ocispec.Descriptor, error) {
-	desc, err := w.put(ctx, ocispec.Descriptor{MediaType: mediaType}, write)
+	return w.PutBlobLike(ctx, mediaType, ocispec.Descriptor{}, write)
+}
+
+// PutBlobLike is PutBlob for content that may well be that of blob like, which
+// need not be there: as long as the two are the same nothing is written, and
+// nothing at all if they are to the end.
+func (w *Writer) PutBlobLike(ctx context.Context, mediaType string, like ocispec.Descriptor, write func(io.Writer) error) (ocispec.Descriptor, error) {
+	var old *oldBlob
+	if w.Has(like) {
+		if f, err := w.store.open(blobName(like.Digest)); err == nil {
+			old = &oldBlob{file: f, desc: like}
+			defer func() { _ = f.Close() }()
+		}
+	}
+	desc, err := w.put(ctx, ocispec.Descriptor{MediaType: mediaType}, old, write)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -48,7 +63,7 @@ func (w *Writer) Push(ctx context.Context, desc ocispec.Descriptor, r io.Reader)
 	}
 	// One byte more than announced is enough to see that it is too much.
 	r = io.LimitReader(r, max(desc.Size, 0)+1)
-	_, err := w.put(ctx, desc, func(to io.Writer) error {
+	_, err := w.put(ctx, desc, nil, func(to io.Writer) error {
 		_, err := io.Copy(to, r)
 		return err
 	})
@@ -59,8 +74,9 @@ func (w *Writer) Push(ctx context.Context, desc ocispec.Descriptor, r io.Reader)
 }
 
 // put writes a temporary file, learns digest and size on the way, and gives it
-// its name. If want has a digest, they must be as it says.
-func (w *Writer) put(ctx context.Context, want ocispec.Descriptor, write func(io.Writer) error) (desc ocispec.Descriptor, err error) {
+// its name. If want has a digest, they must be as it says. What comes is
+// compared with the blob old, if there is one.
+func (w *Writer) put(ctx context.Context, want ocispec.Descriptor, old *oldBlob, write func(io.Writer) error) (desc ocispec.Descriptor, err error) {
 	f, name, err := w.temp()
 	if err != nil {
 		return desc, w.store.at(err)
@@ -73,10 +89,11 @@ func (w *Writer) put(ctx context.Context, want ocispec.Descriptor, write func(io
 			err = errors.Join(err, rerr)
 		}
 	}()
-	to := &blobWriter{ctx: ctx, file: f, write: w.ops.write, hash: sha256.New()}
+	to := &blobWriter{ctx: ctx, file: f, write: w.ops.write, hash: sha256.New(), old: old}
 	if err := write(to); err != nil {
 		return desc, err
 	}
+	to.end()
 	// write may have lost the error of a Write; and a blob whose last bytes came
 	// before ctx ended was not asked for any more either.
 	if err := errors.Join(to.err, ctx.Err()); err != nil {
@@ -90,7 +107,12 @@ func (w *Writer) put(ctx context.Context, want ocispec.Descriptor, write func(io
 	if want.Digest != "" && (desc.Digest != want.Digest || desc.Size != want.Size) {
 		return desc, fmt.Errorf("%w: %d bytes of digest %s, its descriptor says %d bytes", ErrCorrupt, desc.Size, desc.Digest, want.Size)
 	}
-	fresh, err := w.keep(ctx, &f, name, desc)
+	fresh := false
+	if to.old != nil {
+		err = w.settle(to.old.file)
+	} else {
+		fresh, err = w.keep(ctx, &f, name, desc)
+	}
 	if err != nil {
 		return desc, w.store.at(err)
 	}
@@ -168,10 +190,15 @@ func (w *Writer) check(ctx context.Context, desc ocispec.Descriptor) (had, sound
 	if err != nil {
 		return true, false, nil // damaged or unreadable: replaced
 	}
+	return true, true, w.settle(f)
+}
+
+// settle makes a blob that is there and sound durable: who wrote it may not have.
+func (w *Writer) settle(f *os.File) error {
 	if err := w.ops.sync(f); err != nil {
-		return true, false, err
+		return err
 	}
-	return true, true, w.ops.syncDir(w.store.root, blobsDir)
+	return w.ops.syncDir(w.store.root, blobsDir)
 }
 
 // blobWriter writes to a file and learns size and digest. After an error it
@@ -183,6 +210,11 @@ type blobWriter struct {
 	hash  hash.Hash
 	size  int64
 	err   error
+	// old is a blob that all that was written so far is the begin of; then the
+	// file is still empty. nil once that is not so.
+	old *oldBlob
+	// flushed is how much of the file the system was told to write back.
+	flushed int64
 }
 
 // Write implements io.Writer.
@@ -193,12 +225,25 @@ func (b *blobWriter) Write(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	n, err := b.write(b.file, p)
+	n, err := b.store(p)
 	// hash.Hash: Write never returns an error.
 	_, _ = b.hash.Write(p[:n])
 	b.size += int64(n)
 	b.err = err
+	b.writeBack()
 	return n, err
+}
+
+// writeBackSize is how much is written before the system is told to begin with
+// writing it to the medium, so that the sync at the end has little left to do.
+const writeBackSize = 8 << 20
+
+func (b *blobWriter) writeBack() {
+	if n := b.size - b.flushed; b.old == nil && n >= writeBackSize {
+		// Only sooner or later: the sync decides, and tells what went wrong.
+		_ = unix.SyncFileRange(int(b.file.Fd()), b.flushed, n, unix.SYNC_FILE_RANGE_WRITE)
+		b.flushed = b.size
+	}
 }
 
 // contextReader ends a long read with ctx.
@@ -242,4 +287,10 @@ func (w *Writer) finish(f *os.File, b []byte) error {
 		return err
 	}
 	return w.ops.sync(f)
+}
+
+// Has reports whether a blob of desc's name and size is there. Its content is
+// not read.
+func (w *Writer) Has(desc ocispec.Descriptor) bool {
+	return checkDigest(desc.Digest) == nil && w.store.statBlob(desc) == nil
 }
