@@ -1,0 +1,177 @@
+// Package cache remembers from one export to the next what the system said of
+// the files in each part, so that a part whose files nobody touched need not be
+// read again. It lies on the machine and never in a snapshot: it says nothing of
+// what is in a file.
+package cache
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/zeebo/blake3"
+	"golang.org/x/sys/unix"
+
+	"github.com/xcrate/xcrate/internal/host"
+)
+
+// ErrDamaged is wrapped by errors about a cache that is not as it was written.
+var ErrDamaged = errors.New("damaged")
+
+// ErrUnsafe is wrapped when somebody else could have written the cache: who
+// writes it decides what an export does not read.
+var ErrUnsafe = errors.New("others can write to it")
+
+// Entry says that the layer was made of files with the key.
+type Entry struct {
+	Layer digest.Digest `json:"layer"`
+	Key   string        `json:"key"`
+}
+
+// document is the file: its own BLAKE3 digest in hex, a line feed, and this as
+// JSON.
+type document struct {
+	Format int     `json:"format"`
+	Root   string  `json:"root"`
+	Parts  []Entry `json:"parts"` // newest first
+}
+
+const (
+	format   = 1
+	maxParts = 20_000 // a few exports of a very large node
+	maxSize  = 16 << 20
+)
+
+// Load returns what directory dir remembers of the root at path root, newest
+// first; nothing if there is no such file.
+func Load(dir, root string) ([]Entry, error) {
+	d, closeAll, err := open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cache %s: %w", dir, err)
+	}
+	defer closeAll()
+	f, st, err := d.OpenFile(fileName(root))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cache %s: %w", dir, err)
+	}
+	defer func() { _ = f.Close() }()
+	if err := owned(st); err != nil {
+		return nil, fmt.Errorf("cache %s: %s: %w", dir, fileName(root), err)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("cache %s: %w", dir, err)
+	}
+	parts, err := decode(b, root)
+	if err != nil {
+		return nil, fmt.Errorf("cache %s: %s: %w", dir, fileName(root), err)
+	}
+	return parts, nil
+}
+
+func decode(b []byte, root string) ([]Entry, error) {
+	sum, body, ok := strings.Cut(string(b), "\n")
+	if !ok || sum != digestOf([]byte(body)) {
+		return nil, ErrDamaged
+	}
+	var doc document
+	if err := json.Unmarshal([]byte(body), &doc); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if doc.Format != format || doc.Root != root {
+		return nil, nil // of another version: nothing is known
+	}
+	return doc.Parts, nil
+}
+
+// Save remembers fresh, and of what is old whatever does not contradict it. The
+// file is replaced in one step. dir is made if its parent is there.
+func Save(dir, root string, fresh, old []Entry) (err error) {
+	parts := merge(fresh, old)
+	body, err := json.Marshal(document{Format: format, Root: root, Parts: parts})
+	if err != nil {
+		return err
+	}
+	if err := host.MakePrivate(dir); err != nil {
+		return fmt.Errorf("cache %s: %w", dir, err)
+	}
+	d, closeAll, err := open(dir)
+	if err != nil {
+		return fmt.Errorf("cache %s: %w", dir, err)
+	}
+	defer closeAll()
+	name := fileName(root)
+	if err := d.Remove(name + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cache %s: %w", dir, err)
+	}
+	f, err := d.Create(name + ".new")
+	if err != nil {
+		return fmt.Errorf("cache %s: %w", dir, err)
+	}
+	_, err = fmt.Fprintf(f, "%s\n%s", digestOf(body), body)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("cache %s: %w", dir, err)
+	}
+	if err := errors.Join(d.Rename(name+".new", d, name), d.Sync()); err != nil {
+		return fmt.Errorf("cache %s: %w", dir, err)
+	}
+	return nil
+}
+
+func merge(fresh, old []Entry) []Entry {
+	layers, keys := map[digest.Digest]bool{}, map[string]bool{}
+	var all []Entry
+	for _, e := range append(append([]Entry{}, fresh...), old...) {
+		if layers[e.Layer] || keys[e.Key] || len(all) == maxParts {
+			continue
+		}
+		layers[e.Layer], keys[e.Key] = true, true
+		all = append(all, e)
+	}
+	return all
+}
+
+func fileName(root string) string { return digestOf([]byte(root))[:16] + ".json" }
+
+func digestOf(b []byte) string {
+	sum := blake3.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// open opens directory dir, if nobody else can write to it.
+func open(dir string) (*host.Dir, func(), error) {
+	root, err := host.OpenRoot(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	d, err := root.OpenDir("/")
+	if err == nil {
+		var st host.Stat
+		if st, err = d.Self(); err == nil {
+			err = owned(st)
+		}
+		if err == nil {
+			return d, func() { _, _ = d.Close(), root.Close() }, nil
+		}
+		_ = d.Close()
+	}
+	return nil, nil, errors.Join(err, root.Close())
+}
+
+func owned(st host.Stat) error {
+	if int(st.Uid) != unix.Geteuid() || st.Perm()&0o022 != 0 {
+		return ErrUnsafe
+	}
+	return nil
+}
