@@ -27,6 +27,9 @@ type Config struct {
 	// Changed names the files that still changed while they were read; empty
 	// means every file was read in one piece.
 	Changed []string `json:"changed_while_read,omitempty"`
+	// Unreadable names what could not be read and was left out, because whoever
+	// exported wanted to go on; LeftOut has the reasons.
+	Unreadable []string `json:"unreadable,omitempty"`
 	// IdentityTrees are directories that hold one identity and nothing else: an
 	// import moves away what the host has there besides.
 	IdentityTrees []string `json:"identity_trees,omitempty"`

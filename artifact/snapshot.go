@@ -16,12 +16,15 @@ import (
 // not a snapshot.
 var ErrForeign = errors.New("not an xcrate snapshot")
 
-// Limits on what is read whole. A manifest of 4,096 parts has about 1.6 MiB;
-// registries refuse more than 4. A config grows with packages and left-outs.
+// MaxParts is how many parts of trees a snapshot may have: 1.6 MiB of manifest.
+// Registries refuse more than 4.
+const MaxParts = 4096
+
+// Limits on what is read whole. A config grows with packages and left-outs.
 const (
 	maxManifest = 4 << 20
 	maxConfig   = 64 << 20
-	maxLayers   = 4096 + 16
+	maxLayers   = 2 * MaxParts // packages have parts too
 )
 
 // Snapshot is a manifest and its config, both read and checked.

@@ -1,30 +1,37 @@
 package layers
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"path"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/xcrate/xcrate/artifact"
-	"github.com/xcrate/xcrate/internal/archive"
 	"github.com/xcrate/xcrate/internal/host"
 	"github.com/xcrate/xcrate/internal/progress"
 	"github.com/xcrate/xcrate/internal/stack"
 )
 
-// Sink takes blobs. layout's Writer is one.
+// Sink takes blobs. layout's Writer is one. Its methods may be called several
+// times at once.
 type Sink interface {
-	// PutBlob stores what write writes and returns its descriptor. An error of
-	// write is returned and nothing is stored. It may be called several times
-	// at once.
-	PutBlob(ctx context.Context, mediaType string, write func(io.Writer) error) (ocispec.Descriptor, error)
+	// PutBlobLike stores what write writes and returns its descriptor. An error
+	// of write is returned and nothing is stored. The blob may well be like, an
+	// earlier one.
+	PutBlobLike(ctx context.Context, mediaType string, like ocispec.Descriptor, write func(io.Writer) error) (ocispec.Descriptor, error)
+	// Has reports whether the blob of desc is there, going by name and size.
+	Has(desc ocispec.Descriptor) bool
+	// Push stores what r holds as the blob of desc.
+	Push(ctx context.Context, desc ocispec.Descriptor, r io.Reader) error
 }
 
 // Options say what to capture and how. Root and Stack are required.
@@ -40,17 +47,40 @@ type Options struct {
 	// Skip are directories that are not captured wherever they lie: the
 	// destination of the export itself.
 	Skip map[host.Inode]bool
+	// Mounts are paths of the host below which the walk goes on although another
+	// filesystem is mounted there.
+	Mounts []string
+	// IgnoreUnreadable goes on without what cannot be read, and lists it.
+	IgnoreUnreadable bool
 	// TempDir is a directory of this machine for private copies of database
-	// files that cannot be read in place.
+	// files that cannot be read in place, and for the catalog until it is whole.
 	TempDir string
 	Tool    string // name and version, for the config
 	Now     time.Time
 	// Services tells the state of a unit; nil leaves them out.
-	Services func(ctx context.Context, root *host.Root, roles []stack.Service) ([]artifact.Service, error)
-	Progress progress.Sink // nil for none
+	Services    func(ctx context.Context, root *host.Root, roles []stack.Service) ([]artifact.Service, error)
+	Progress    progress.Sink // nil for none
+	Compression Compression
+	// Base is where unchanged parts are taken from, nil for nowhere.
+	Base *Base
+	// Settle is how long a file must have been left alone before Now for its
+	// times to be believed.
+	Settle time.Duration
 	// Workers is how many parts are written side by side, 0 for one per core.
 	// The result does not depend on it.
 	Workers int
+
+	limits limits // zero but in tests
+}
+
+// Captured is what Capture wrote.
+type Captured struct {
+	Config artifact.Config
+	Layers []ocispec.Descriptor // ready for artifact.Pack
+	Known  Known                // for the next capture of the host
+	// Reused counts the layers taken over from the base, and their bytes.
+	Reused      int
+	ReusedBytes int64
 }
 
 // ErrNoPackages is wrapped when no package that an import would install was
@@ -58,21 +88,29 @@ type Options struct {
 var ErrNoPackages = errors.New("no packages of the stack found")
 
 // Capture writes all layers of the host to sink, and returns the config and
-// the layers' descriptors, ready for artifact.Pack. On error the sink may hold
-// blobs that nothing refers to.
-func Capture(ctx context.Context, sink Sink, o Options) (artifact.Config, []ocispec.Descriptor, error) {
+// the layers' descriptors. On error the sink may hold blobs that nothing refers
+// to.
+func Capture(ctx context.Context, sink Sink, o Options) (_ *Captured, err error) {
 	if o.Progress == nil {
 		o.Progress = progress.None()
 	}
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
-	c := &capture{sink: sink, o: o, entries: map[artifact.Kind][]artifact.Entry{}}
-	c.config = artifact.Config{Format: artifact.FormatVersion, Created: o.Now.UTC(), Tool: o.Tool}
-	if err := c.run(ctx); err != nil {
-		return artifact.Config{}, nil, err
+	if o.limits == (limits{}) {
+		o.limits = limits{part: maxPart, piece: pieceSize}
 	}
-	return c.config, c.layers, nil
+	c := &capture{sink: sink, o: o, parts: map[artifact.Kind][]part{}, credentials: map[string]bool{}}
+	c.config = artifact.Config{Format: artifact.FormatVersion, Created: o.Now.UTC(), Tool: o.Tool}
+	if c.spool, err = newSpool(o.TempDir); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, c.spool.close()) }()
+	if err := c.run(ctx); err != nil {
+		return nil, err
+	}
+	c.result.Config = c.config
+	return &c.result, nil
 }
 
 // capture is one run: what the steps hand to each other.
@@ -81,9 +119,12 @@ type capture struct {
 	o        Options
 	bound    *stack.Bound
 	accounts *host.Accounts
-	config   artifact.Config
-	layers   []ocispec.Descriptor
-	entries  map[artifact.Kind][]artifact.Entry // written, for the catalog
+	// credentials are the paths, as entries have them, where accounts keep theirs.
+	credentials map[string]bool
+	config      artifact.Config
+	result      Captured
+	parts       map[artifact.Kind][]part // written, for the catalog
+	spool       *spool
 }
 
 func (c *capture) run(ctx context.Context) error {
@@ -107,12 +148,24 @@ func (c *capture) run(ctx context.Context) error {
 		return err
 	}
 	c.listAccounts()
+	c.sortLeftOut()
 	if c.o.Services != nil {
 		if c.config.Services, err = c.o.Services(ctx, c.o.Root, c.o.Stack.Services); err != nil {
 			return fmt.Errorf("services: %w", err)
 		}
 	}
 	return c.catalog(ctx)
+}
+
+func (c *capture) sortLeftOut() {
+	slices.SortFunc(c.config.LeftOut, func(a, b artifact.LeftOut) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.What, b.What))
+	})
+	for _, l := range c.config.LeftOut {
+		if l.What == whatUnreadable {
+			c.config.Unreadable = append(c.config.Unreadable, l.Path)
+		}
+	}
 }
 
 func (c *capture) readFacts() (err error) {
@@ -122,8 +175,13 @@ func (c *capture) readFacts() (err error) {
 	if c.config.Host.Distro.ID == host.UnknownDistro {
 		c.warn("%s has no os-release: the distro is unknown, and an import cannot check it", c.o.Root.Dir())
 	}
-	c.accounts, err = host.ReadAccounts(c.o.Root)
-	return err
+	if c.accounts, err = host.ReadAccounts(c.o.Root); err != nil || c.o.Stack.Credentials == "" {
+		return err
+	}
+	for _, u := range c.accounts.Users() {
+		c.credentials[c.credentialsOf(u)] = true
+	}
+	return nil
 }
 
 func (c *capture) warn(format string, args ...any) {
@@ -135,8 +193,8 @@ func (c *capture) leaveOut(l artifact.LeftOut) {
 }
 
 // layer writes kind k as one layer: fill adds the entries.
-func (c *capture) layer(ctx context.Context, k artifact.Kind, mediaType string, fill func(*layerWriter) error) error {
-	p, err := c.write(ctx, k, 1, mediaType, fill)
+func (c *capture) layer(ctx context.Context, k artifact.Kind, fill func(*partWriter) error) error {
+	p, err := c.write(ctx, k, 1, artifact.TypeTarZstd, fill)
 	if err != nil {
 		return err
 	}
@@ -144,124 +202,76 @@ func (c *capture) layer(ctx context.Context, k artifact.Kind, mediaType string, 
 	return nil
 }
 
-// part is a layer that was written.
-type part struct {
-	desc    ocispec.Descriptor
-	entries []artifact.Entry
-	changed []string // files that were not the same before and after they were read
-}
-
-// write writes part number n of kind k. It touches nothing the parts share, so
-// several may be written side by side.
-func (c *capture) write(ctx context.Context, k artifact.Kind, n int, mediaType string, fill func(*layerWriter) error) (p part, err error) {
-	p.desc, err = c.sink.PutBlob(ctx, mediaType, func(w io.Writer) (err error) {
-		if mediaType == artifact.TypeTarZstd {
-			z, zerr := artifact.NewZstdWriter(w)
-			if zerr != nil {
-				return zerr
-			}
-			defer func() {
-				if cerr := z.Close(); err == nil { // after an error it only says the same again
-					err = cerr
-				}
-			}()
-			w = z
-		}
-		lw := &layerWriter{ctx: ctx, tar: archive.NewWriter(w), kind: k, part: n, progress: c.o.Progress}
-		if err := fill(lw); err != nil {
-			return err
-		}
-		p.entries, p.changed = lw.entries, lw.changed
-		return lw.tar.Close()
-	})
-	return p, err
-}
-
 // keep takes the parts of kind k into manifest, catalog and config.
 func (c *capture) keep(k artifact.Kind, parts []part) {
 	sum := artifact.KindSum{Kind: k, Parts: len(parts)}
 	for i, p := range parts {
-		c.layers = append(c.layers, artifact.LayerDescriptor(p.desc, k, i+1, len(parts)))
-		c.entries[k] = append(c.entries[k], p.entries...)
+		c.result.Layers = append(c.result.Layers, artifact.LayerDescriptor(p.desc, k, i+1, len(parts)))
 		c.config.Changed = append(c.config.Changed, p.changed...)
+		c.config.LeftOut = append(c.config.LeftOut, p.left...)
+		sum.Entries += p.sum.Entries
+		sum.Files += p.sum.Files
+		sum.Bytes += p.sum.Bytes
 		sum.Stored += p.desc.Size
-	}
-	for _, e := range c.entries[k] {
-		sum.Entries++
-		sum.Bytes += e.Size
-		if e.Type == artifact.TypeFile {
-			sum.Files++
+		if p.reused {
+			c.result.Reused++
+			c.result.ReusedBytes += p.desc.Size
 		}
 	}
+	c.config.Changed = slices.Compact(c.config.Changed) // a file in pieces may be in several
 	c.config.Kinds = append(c.config.Kinds, sum)
+	c.parts[k] = parts
 }
 
-// layerWriter adds entries to one layer and remembers them.
-type layerWriter struct {
-	ctx      context.Context
-	tar      *archive.Writer
-	kind     artifact.Kind
-	part     int
-	entries  []artifact.Entry
-	changed  []string
-	progress progress.Sink
-}
-
-func (w *layerWriter) done(e artifact.Entry) {
-	e.Kind, e.Part = w.kind, w.part
-	w.entries = append(w.entries, e)
-	w.progress.Add(e.Size)
-}
-
-// add writes an entry that is not a file of the host.
-func (w *layerWriter) add(e artifact.Entry, r io.Reader) error {
-	if err := w.ctx.Err(); err != nil {
-		return err
-	}
-	e, err := w.tar.Add(e, r)
-	if err != nil {
-		return err
-	}
-	w.done(e)
-	return nil
-}
-
-// made returns the entry of a file that the snapshot itself brings: owned by
-// root, with a time that says nothing of the clock.
-func made(path string, size int64, mode uint32, mtime artifact.Time) artifact.Entry {
-	return artifact.Entry{
-		Path: path, Type: artifact.TypeFile, Mode: mode, Size: size,
-		User: "root", Group: "root", MTime: mtime,
-	}
-}
-
-// catalog writes the catalog layer: all entries in manifest order.
+// catalog writes the catalog layer: all records in manifest order.
 func (c *capture) catalog(ctx context.Context) error {
 	slices.SortFunc(c.config.Kinds, func(a, b artifact.KindSum) int {
 		return slices.Index(artifact.Kinds(), a.Kind) - slices.Index(artifact.Kinds(), b.Kind)
 	})
-	desc, err := c.sink.PutBlob(ctx, artifact.TypeCatalog, func(w io.Writer) error {
-		cat, err := artifact.NewCatalogWriter(w)
-		if err != nil {
-			return err
-		}
+	desc, err := c.sink.PutBlobLike(ctx, artifact.TypeCatalog, ocispec.Descriptor{}, func(w io.Writer) error {
 		for _, k := range artifact.Kinds() {
-			for _, e := range c.entries[k] {
-				if err := cat.Write(e); err != nil {
+			for _, p := range c.parts[k] {
+				if err := c.spool.copy(w, p.records); err != nil {
 					return err
 				}
 			}
 		}
-		return cat.Close()
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("catalog: %w", err)
 	}
-	c.layers = append(c.layers, artifact.LayerDescriptor(desc, artifact.KindCatalog, 1, 1))
+	c.result.Layers = append(c.result.Layers, artifact.LayerDescriptor(desc, artifact.KindCatalog, 1, 1))
 	return nil
 }
 
-// addBytes writes content as file path.
-func (w *layerWriter) addBytes(path string, content []byte, mode uint32, mtime artifact.Time) error {
-	return w.add(made(path, int64(len(content)), mode, mtime), bytes.NewReader(content))
+// listAccounts writes down the accounts that own entries, and those whose
+// credentials were taken, so that an import finds or makes them by name.
+func (c *capture) listAccounts() {
+	users, groups, homes := map[string]int{}, map[string]int{}, map[string]bool{}
+	for _, parts := range c.parts {
+		for _, p := range parts {
+			maps.Copy(users, p.users)
+			maps.Copy(groups, p.groups)
+			maps.Copy(homes, p.homes)
+		}
+	}
+	for _, u := range c.accounts.Users() {
+		if homes[c.credentialsOf(u)] {
+			users[u.Name] = u.UID
+		}
+	}
+	for name := range users {
+		if u, ok := c.accounts.LookupUser(name); ok {
+			if g := c.accounts.Group(u.GID); g != "" {
+				groups[g] = u.GID
+			}
+		}
+	}
+	c.config.Accounts = accountList(c.accounts, users, groups)
+}
+
+// credentialsOf is where account u keeps its credentials, as an entry has it.
+func (c *capture) credentialsOf(u host.User) string {
+	return path.Join(rel(u.Home), c.o.Stack.Credentials)
 }

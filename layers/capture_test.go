@@ -31,7 +31,7 @@ type sink struct {
 
 var errFull = errors.New("full")
 
-func (s *sink) PutBlob(_ context.Context, mediaType string, write func(io.Writer) error) (ocispec.Descriptor, error) {
+func (s *sink) PutBlobLike(_ context.Context, mediaType string, _ ocispec.Descriptor, write func(io.Writer) error) (ocispec.Descriptor, error) {
 	var b bytes.Buffer
 	if err := write(&b); err != nil {
 		return ocispec.Descriptor{}, err
@@ -43,6 +43,10 @@ func (s *sink) PutBlob(_ context.Context, mediaType string, write func(io.Writer
 	}
 	return content.NewDescriptorFromBytes(mediaType, b.Bytes()), nil
 }
+
+func (s *sink) Has(ocispec.Descriptor) bool { return false }
+
+func (s *sink) Push(context.Context, ocispec.Descriptor, io.Reader) error { return errFull }
 
 func sampleRoot(t *testing.T, o hosttest.SampleOptions) *host.Root {
 	t.Helper()
@@ -72,20 +76,20 @@ func TestWorkers(t *testing.T) {
 	root := sampleRoot(t, hosttest.SampleOptions{Nodes: 20, InstallFiles: 2000, InstallBytes: 300 << 20})
 	o := options(t, root)
 	o.Workers = 1
-	config, descs, err := layers.Capture(t.Context(), &sink{}, o)
+	one, err := layers.Capture(t.Context(), &sink{}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.Workers = 8
-	config8, descs8, err := layers.Capture(t.Context(), &sink{}, o)
+	eight, err := layers.Capture(t.Context(), &sink{}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(descs) < 9 {
-		t.Errorf("only %d layers: nothing was written side by side", len(descs))
+	if len(one.Layers) < 9 {
+		t.Errorf("only %d layers: nothing was written side by side", len(one.Layers))
 	}
-	if !reflect.DeepEqual(descs, descs8) || !reflect.DeepEqual(config, config8) {
-		t.Errorf("eight workers wrote other layers than one:\n%v\n%v", descs, descs8)
+	if !reflect.DeepEqual(one, eight) {
+		t.Errorf("eight workers wrote other layers than one:\n%v\n%v", one, eight)
 	}
 }
 
@@ -94,7 +98,7 @@ func TestWorkers(t *testing.T) {
 func TestSinkFails(t *testing.T) {
 	root := sampleRoot(t, hosttest.SampleOptions{Nodes: 5})
 	for n := 1; ; n++ {
-		_, _, err := layers.Capture(t.Context(), &sink{failAt: n}, options(t, root))
+		_, err := layers.Capture(t.Context(), &sink{failAt: n}, options(t, root))
 		if err == nil {
 			if n < 7 {
 				t.Errorf("only %d blobs", n)
@@ -111,7 +115,7 @@ func TestCancelled(t *testing.T) {
 	root := sampleRoot(t, hosttest.SampleOptions{Nodes: 5})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := layers.Capture(ctx, &sink{}, options(t, root)); !errors.Is(err, context.Canceled) {
+	if _, err := layers.Capture(ctx, &sink{}, options(t, root)); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }
@@ -123,7 +127,7 @@ func TestBrokenTable(t *testing.T) {
 	if err := os.WriteFile(root.Path("/etc/xcat/nodelist.sqlite"), []byte("SQLite format 3\x00 and then nothing"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := layers.Capture(t.Context(), &sink{}, options(t, root))
+	_, err := layers.Capture(t.Context(), &sink{}, options(t, root))
 	if err == nil || !strings.Contains(err.Error(), "nodelist") {
 		t.Errorf("%v", err)
 	}

@@ -46,7 +46,7 @@ func (c *capture) database(ctx context.Context) (err error) {
 	}
 	c.config.Database = artifact.Database{Engine: string(where.Engine), Dir: where.Dir}
 	c.o.Progress.Phase("database", 0)
-	return c.layer(ctx, artifact.KindDatabase, artifact.TypeTarZstd, func(w *layerWriter) error { return c.dump(ctx, src, w) })
+	return c.layer(ctx, artifact.KindDatabase, func(w *partWriter) error { return c.dump(ctx, src, w) })
 }
 
 // bind joins the stack with the host's tables and homes, and learns its version.
@@ -100,7 +100,7 @@ func readTables(ctx context.Context, src database.Source, names []string) (stack
 // dump writes the schemas and every table. The tables are read twice: a tar
 // header needs the size, and a table may be larger than memory. Both passes see
 // the same moment, so they write the same bytes.
-func (c *capture) dump(ctx context.Context, src database.Source, w *layerWriter) error {
+func (c *capture) dump(ctx context.Context, src database.Source, w *partWriter) error {
 	sizes := map[string]int64{}
 	measured, err := database.Dump(ctx, src, func(name string, write func(io.Writer) error) error {
 		var n byteCounter
@@ -154,7 +154,7 @@ func (n *byteCounter) Write(p []byte) (int, error) {
 }
 
 // stream writes entry e with the content that write writes.
-func (w *layerWriter) stream(e artifact.Entry, write func(io.Writer) error) error {
+func (w *partWriter) stream(e artifact.Entry, write func(io.Writer) error) error {
 	r, pipe := io.Pipe()
 	go func() { pipe.CloseWithError(write(pipe)) }()
 	err := w.add(e, r)

@@ -34,7 +34,7 @@ func (s *scanner) followRef(ref stack.Ref, problems []string) error {
 		there = there || s.c.o.Root.Exists(p)
 		rule := s.c.bound.Decide(p)
 		switch {
-		case s.visited[p]:
+		case s.visited(p):
 			continue
 		case rule.Ref == "":
 			rule = stack.Rule{Path: p, Take: ref.Kind, Ref: "3.6"}

@@ -1,11 +1,9 @@
 package layers
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"slices"
 	"strings"
@@ -44,7 +42,7 @@ func (c *capture) packages(ctx context.Context) (err error) {
 		total += p.Size
 	}
 	c.o.Progress.Phase("packages", total)
-	return c.layer(ctx, artifact.KindPackages, artifact.TypeTar, func(w *layerWriter) error { return writeRepository(w, found) })
+	return c.repository(ctx, found)
 }
 
 func (c *capture) packagePlaces() []string {
@@ -200,51 +198,4 @@ func (c *capture) markNewest(found []foundPackage) {
 	for _, i := range newest {
 		found[i].Install = true
 	}
-}
-
-// writeRepository writes the packages and their metadata, sorted by path:
-// "Packages" comes before "repodata".
-func writeRepository(w *layerWriter, found []foundPackage) error {
-	var newest int64
-	for _, p := range found {
-		newest = max(newest, p.BuildTime)
-		if err := addPackage(w, p); err != nil {
-			return fmt.Errorf("package %s: %w", p.place, err)
-		}
-	}
-	lists := map[string][]byte{}
-	err := pkgmgr.WriteRepodata(packagesOf(found), func(name string, write func(io.Writer) error) error {
-		var b bytes.Buffer
-		if err := write(&b); err != nil {
-			return err
-		}
-		lists[name] = b.Bytes()
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, name := range sortedKeys(lists) {
-		if err := w.addBytes(name, lists[name], 0o644, artifact.Time{Sec: newest}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func addPackage(w *layerWriter, p foundPackage) (err error) {
-	f, err := p.Open()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return w.add(made(p.File, p.Size, 0o644, artifact.Time{Sec: p.BuildTime}), &checked{r: f, want: p.Digest, sum: p.Digest.Algorithm().Digester()})
-}
-
-func packagesOf(found []foundPackage) []pkgmgr.Package {
-	all := make([]pkgmgr.Package, 0, len(found))
-	for _, p := range found {
-		all = append(all, p.Package)
-	}
-	return all
 }

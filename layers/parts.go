@@ -1,135 +1,215 @@
 package layers
 
 import (
-	"context"
 	"encoding/binary"
+	"fmt"
 	"math/bits"
+	"path"
+	"slices"
+	"strings"
 
 	"github.com/zeebo/blake3"
 
 	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/archive"
+	"github.com/xcrate/xcrate/internal/host"
 )
 
 const (
 	partSize = 64 << 20 // what a part aims at
 	maxPart  = 1 << 30  // what every registry, FAT32 and ISO 9660 take
 	maxParts = 800      // of one kind: those of all five stay below 4,096
+	// pieceSize is how much of a file that is larger than a part goes into one,
+	// with room for its header.
+	pieceSize = maxPart - 1<<20
 )
 
-// cut divides the items of a kind, sorted by path, into parts of about
-// partSize. A part begins at a path whose digest says so, whatever lies around
-// it: a file that comes, goes or changes moves no other boundary, so the next
-// snapshot shares every part but one or two with this one. Only when the
-// number of items to a part doubles do boundaries go away, every second one.
-//
-// No part is larger than maxPart, but for a single file that is.
-func cut(items []item) [][]item {
+// span is what goes into one part: neighbours, or a piece of one large file.
+type span struct {
+	kind  artifact.Kind
+	n     int // number of the part, from 1
+	items []item
+	piece *piece // nil for whole files
+	key   key
+}
+
+// piece is a range of a file. All pieces share what was known of it when it was
+// cut, so that they agree whatever happens to it meanwhile.
+type piece struct {
+	entry artifact.Entry // with size and piece
+	st    host.Stat
+}
+
+// limits are how large a part may be, and what goes into one of a file that is
+// larger.
+type limits struct{ part, piece int64 }
+
+// cutter divides the items of one kind.
+type cutter struct {
+	limits
+	// divide returns the pieces of a file larger than limits.piece.
+	divide func(item) ([]piece, error)
+}
+
+// bounds divides n things, sorted by path, into parts of about partSize, and
+// returns where each begins. A part begins at a path whose digest says so,
+// whatever lies around it: a file that comes, goes or changes moves no other
+// boundary, so the next snapshot shares every part but one or two with this
+// one. Only when the number of things to a part doubles do boundaries go away,
+// every second one. No part is larger than limit, but for a single thing that is.
+func bounds(n int, limit int64, stored func(int) int64, number func(int) uint64) []int {
 	var total int64
-	for _, it := range items {
-		total += it.stored()
+	for i := range n {
+		total += stored(i)
 	}
 	every := uint64(0) // one part
 	if total > partSize {
-		every = 1 << max(bits.Len64(uint64(len(items))*partSize/uint64(total))-1, 0)
+		every = 1 << max(bits.Len64(uint64(n)*partSize/uint64(total))-1, 0)
 	}
-	parts := cutEvery(items, every)
-	for len(parts) > maxParts && every < 1<<40 {
+	begins := boundsEvery(n, every, limit, stored, number)
+	for len(begins) > maxParts && every < 1<<40 {
 		every *= 2
-		parts = cutEvery(items, every)
+		begins = boundsEvery(n, every, limit, stored, number)
 	}
-	return parts
+	return begins
 }
 
-// cutEvery begins a part at one path in every, and none if every is 0.
-func cutEvery(items []item, every uint64) [][]item {
-	var parts [][]item
-	begin, size := 0, int64(0)
-	for i, it := range items {
-		boundary := every != 0 && pathNumber(it.path)%every == 0
-		if i > begin && (boundary || size+it.stored() > maxPart) {
-			parts = append(parts, items[begin:i])
-			begin, size = i, 0
+// boundsEvery begins a part at one path in every, and none if every is 0.
+func boundsEvery(n int, every uint64, limit int64, stored func(int) int64, number func(int) uint64) []int {
+	var begins []int
+	size := int64(0)
+	for i := range n {
+		s := stored(i)
+		boundary := every != 0 && number(i)%every == 0
+		if i == 0 || boundary || size+s > limit {
+			begins = append(begins, i)
+			size = 0
 		}
-		size += it.stored()
+		size += s
 	}
-	return append(parts, items[begin:])
+	return begins
 }
-
-// stored is about what the item takes in a tar stream.
-func (it item) stored() int64 { return it.size + 1024 }
 
 // pathNumber is a number that depends on the path alone and looks random.
-func pathNumber(p string) uint64 {
-	sum := blake3.Sum256([]byte(p))
+func pathNumber(p []byte) uint64 {
+	sum := blake3.Sum256(p)
 	return binary.LittleEndian.Uint64(sum[:])
 }
 
-const (
-	samples     = 16
-	sampleBytes = 64 << 10
-)
-
-// mediaType decides whether a part is worth compressing: a sample of its bytes
-// must shrink by a tenth. Archives, images and packages do not; reading them
-// back is then bound by nothing but the disk.
-func (c *capture) mediaType(ctx context.Context, part []item) (string, error) {
-	sample, err := c.sample(ctx, part)
-	if err != nil {
-		return "", err
+// cut divides the items of kind k, sorted by path, into parts.
+func (c cutter) cut(k artifact.Kind, items []item) ([]*span, error) {
+	var buf []byte
+	begins := bounds(len(items), c.part, func(i int) int64 { return items[i].stored() }, func(i int) uint64 {
+		buf = append(append(append(buf[:0], items[i].dir.path...), '/'), items[i].name...)
+		return pathNumber(buf)
+	})
+	var spans []*span
+	add := func(items []item, p *piece) {
+		if len(items) > 0 {
+			spans = append(spans, &span{kind: k, n: len(spans) + 1, items: items, piece: p})
+		}
 	}
-	var packed byteCounter
-	z, err := artifact.NewZstdWriter(&packed)
-	if err != nil {
-		return "", err
+	for i, begin := range begins {
+		end := len(items)
+		if i+1 < len(begins) {
+			end = begins[i+1]
+		}
+		for at := begin; at < end; at++ { // a file that is cut has its parts to itself
+			if items[at].size <= c.piece {
+				continue
+			}
+			pieces, err := c.divide(items[at])
+			if err != nil {
+				return nil, fmt.Errorf("file %s: %w", items[at].path(), err)
+			}
+			if len(pieces) < 2 {
+				continue
+			}
+			add(items[begin:at], nil)
+			for _, p := range pieces {
+				add(items[at:at+1], &p)
+			}
+			begin = at + 1
+		}
+		add(items[begin:end], nil)
 	}
-	if _, err := z.Write(sample); err != nil {
-		return "", err
-	}
-	if err := z.Close(); err != nil {
-		return "", err
-	}
-	if len(sample) > sampleBytes && int64(packed) > int64(len(sample))*9/10 {
-		return artifact.TypeTar, nil
-	}
-	return artifact.TypeTarZstd, nil
+	return spans, nil
 }
 
-// sample reads from the files in which equally spaced bytes of the part lie, so
-// that large files count for more.
-func (c *capture) sample(ctx context.Context, part []item) ([]byte, error) {
-	var total int64
-	for _, it := range part {
-		total += it.size
+// dataSize is how much of a file larger than a part is no hole, its size for
+// any other.
+func (c *capture) dataSize(d *host.Dir, name string, st host.Stat) (_ int64, err error) {
+	if st.Size <= c.o.limits.piece || !st.MayHaveHoles() {
+		return st.Size, nil
 	}
-	var sample []byte
-	end, next := int64(0), int64(0)
-	for _, it := range part {
-		end += it.size
-		if it.size == 0 || next >= end {
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		sample = append(sample, c.head(it.path)...)
-		for next < end {
-			next += max(total/samples, 1)
-		}
+	f, _, err := d.OpenFile(name)
+	if err != nil {
+		return 0, err
 	}
-	return sample, nil
+	defer func() { _ = f.Close() }()
+	_, data, err := archive.DataRanges(f, st.Size, c.o.limits.piece)
+	return data, err
 }
 
-// head returns the first bytes of a file, none where they cannot be read: what
-// is wrong with it will be said when it is written.
-func (c *capture) head(p string) []byte {
-	d, name, err := c.o.Root.OpenParent(p)
+// divide cuts file it into pieces. taken says which names beside it are those
+// of other files.
+func (c *capture) divide(it item, taken func(string) bool) (_ []piece, err error) {
+	d, name, err := c.o.Root.OpenParent(it.path())
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	defer func() { _ = d.Close() }()
-	b, err := readSmall(d, name, sampleBytes)
+	e, st, f, err := archive.Open(d, name, it.rel(), c.accounts)
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	return b
+	defer func() { _ = f.Close() }()
+	ends, _, err := archive.DataRanges(f, st.Size, c.o.limits.piece)
+	if err != nil || len(ends) < 2 {
+		return nil, err
+	}
+	pieces := make([]piece, len(ends))
+	begin := int64(0)
+	for i, end := range ends {
+		e.Size = end - begin
+		e.Piece = artifact.Piece{Number: i + 1, Count: len(ends), Offset: begin, Total: st.Size}
+		pieces[i] = piece{entry: e, st: st}
+		begin = end
+	}
+	nameThem(pieces, taken)
+	return pieces, nil
+}
+
+// nameThem gives each piece the name it is stored under, which no other file
+// has: one that is called like a piece may well exist.
+func nameThem(pieces []piece, taken func(string) bool) {
+	for try := 0; ; try++ {
+		free := true
+		for i := range pieces {
+			e := &pieces[i].entry
+			dir, base := path.Split(e.Path)
+			e.Piece.Stored = dir + artifact.PieceName(base, i+1, try)
+			free = free && !taken(e.Piece.Stored)
+		}
+		if free {
+			return
+		}
+	}
+}
+
+// cutKind cuts the items of kind k.
+func (c *capture) cutKind(k artifact.Kind, items []item) ([]*span, error) {
+	given := map[string]bool{}
+	taken := func(p string) bool {
+		_, found := slices.BinarySearchFunc(items, p, func(it item, p string) int { return strings.Compare(it.rel(), p) })
+		return found || given[p]
+	}
+	cut := cutter{limits: c.o.limits, divide: func(it item) ([]piece, error) {
+		pieces, err := c.divide(it, taken)
+		for _, p := range pieces {
+			given[p.entry.Piece.Stored] = true
+		}
+		return pieces, err
+	}}
+	return cut.cut(k, items)
 }

@@ -11,28 +11,41 @@ import (
 // files makes n sorted items of random sizes around mean.
 func files(n int, mean int64, seed uint64) []item {
 	rnd := rand.New(rand.NewPCG(seed, 1))
+	var dirs []*folder
+	for i := range 500 {
+		dirs = append(dirs, &folder{fmt.Sprintf("/install/d%03d", i)})
+	}
 	items := make([]item, n)
 	for i := range items {
-		items[i] = item{path: fmt.Sprintf("/install/d%03d/f%08x", i%500, rnd.Uint32()), size: rnd.Int64N(2 * mean)}
+		items[i] = item{dir: dirs[i%500], name: fmt.Sprintf("f%08x", rnd.Uint32()), size: rnd.Int64N(2 * mean), file: true}
 	}
-	slices.SortFunc(items, func(a, b item) int { return strings.Compare(a.path, b.path) })
+	slices.SortFunc(items, item.compare)
 	return items
 }
 
+// cut cuts items as a capture does, where no file has to be cut.
+func cut(items []item) []*span {
+	spans, err := cutter{limits: limits{maxPart, maxPart}, divide: func(item) ([]piece, error) { return nil, nil }}.cut("install", items)
+	if err != nil {
+		panic(err)
+	}
+	return spans
+}
+
 // keys names each part by what is in it.
-func keys(parts [][]item) map[string]bool {
+func keys(parts []*span) map[string]bool {
 	set := map[string]bool{}
 	for _, p := range parts {
 		var b strings.Builder
-		for _, it := range p {
-			fmt.Fprintf(&b, "%s %d\n", it.path, it.size)
+		for _, it := range p.items {
+			fmt.Fprintf(&b, "%s %d\n", it.path(), it.size)
 		}
 		set[b.String()] = true
 	}
 	return set
 }
 
-func fresh(before, after [][]item) int {
+func fresh(before, after []*span) int {
 	old, n := keys(before), 0
 	for k := range keys(after) {
 		if !old[k] {
@@ -62,8 +75,8 @@ func TestOneChangeOnePart(t *testing.T) {
 		if n := fresh(before, cut(removed)); n > 1 {
 			t.Errorf("a file that went made %d new parts", n)
 		}
-		added := slices.Insert(slices.Clone(items), at, item{path: items[at].path + "~", size: 5})
-		slices.SortFunc(added, func(a, b item) int { return strings.Compare(a.path, b.path) })
+		added := slices.Insert(slices.Clone(items), at, item{dir: items[at].dir, name: items[at].name + "~", size: 5})
+		slices.SortFunc(added, item.compare)
 		if n := fresh(before, cut(added)); n > 2 {
 			t.Errorf("a file that came made %d new parts", n)
 		}
@@ -88,15 +101,15 @@ func TestCut(t *testing.T) {
 			}
 			var all []item
 			for _, p := range parts {
-				if len(p) == 0 {
+				if len(p.items) == 0 {
 					t.Error("an empty part")
 				}
-				all = append(all, p...)
+				all = append(all, p.items...)
 				var size int64
-				for _, it := range p {
+				for _, it := range p.items {
 					size += it.stored()
 				}
-				if len(p) > 1 && size > maxPart {
+				if len(p.items) > 1 && size > maxPart {
 					t.Errorf("a part of %d bytes", size)
 				}
 			}

@@ -1,202 +1,204 @@
 package layers
 
 import (
+	"cmp"
 	"context"
+	"encoding/hex"
+	"errors"
 	"fmt"
-	"path"
+	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/xcrate/xcrate/artifact"
-	"github.com/xcrate/xcrate/internal/archive"
 	"github.com/xcrate/xcrate/internal/host"
 )
 
-// trees writes the tree kinds from what the scan found, each in parts.
-func (c *capture) trees(ctx context.Context, found map[artifact.Kind][]item) error {
+// trees writes the tree kinds from what the scan found, each in parts. Secrets
+// come last, because other parts find some of them.
+func (c *capture) trees(ctx context.Context, found *scanner) error {
+	t := &treeSet{c: c, found: found, first: map[artifact.Kind]map[host.Inode]string{}}
 	var total int64
-	for _, items := range found {
+	for _, items := range found.items {
 		for _, it := range items {
 			total += it.size
 		}
 	}
 	c.o.Progress.Phase("writing", total)
+	var others []artifact.Kind
 	for _, k := range artifact.TreeKinds() {
-		if len(found[k]) == 0 {
-			continue
-		}
-		if err := c.tree(ctx, k, cut(found[k])); err != nil {
-			return fmt.Errorf("kind %s: %w", k, err)
+		if k != artifact.KindSecrets {
+			others = append(others, k)
 		}
 	}
+	if err := t.write(ctx, others...); err != nil {
+		return err
+	}
+	found.items[artifact.KindSecrets] = append(found.items[artifact.KindSecrets], t.diverted...)
+	slices.SortFunc(found.items[artifact.KindSecrets], item.compare)
+	return t.write(ctx, artifact.KindSecrets)
+}
+
+// treeSet writes kinds of trees.
+type treeSet struct {
+	c     *capture
+	found *scanner
+	// first is, of every file with several names in a kind, the first. The
+	// others become hard links to it.
+	first    map[artifact.Kind]map[host.Inode]string
+	parts    int // so far
+	diverted []item
+}
+
+// write writes the parts of kinds side by side.
+func (t *treeSet) write(ctx context.Context, kinds ...artifact.Kind) error {
+	spans, err := t.cut(kinds)
+	if err != nil {
+		return err
+	}
+	written, err := t.c.takeOver(ctx, spans)
+	if err != nil {
+		return err
+	}
+	if err := t.writeSpans(ctx, spans, written); err != nil {
+		return err
+	}
+	for _, k := range kinds {
+		var parts []part
+		entries := int64(0)
+		for _, s := range spans {
+			if s.kind == k {
+				parts = append(parts, written[s])
+				entries += written[s].sum.Entries
+			}
+		}
+		if entries > 0 {
+			t.c.keep(k, parts)
+		}
+	}
+	t.note(spans, written)
 	return nil
 }
 
-// tree writes the parts of kind k side by side.
-func (c *capture) tree(ctx context.Context, k artifact.Kind, parts [][]item) error {
-	first := firstNames(parts)
-	written := make([]part, len(parts))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(c.o.Workers)
-	for i, items := range parts {
-		g.Go(func() error {
-			mediaType, err := c.mediaType(ctx, items)
-			if err != nil {
-				return err
+// cut divides the items of kinds.
+func (t *treeSet) cut(kinds []artifact.Kind) ([]*span, error) {
+	var all []*span
+	for _, k := range kinds {
+		items := t.found.items[k]
+		t.first[k] = map[host.Inode]string{}
+		for i, it := range items {
+			if it.link == 0 {
+				continue
 			}
-			written[i], err = c.write(ctx, k, i+1, mediaType, func(w *layerWriter) error {
-				t := treeWriter{c: c, w: w, first: first}
-				defer t.close()
-				for _, it := range items {
-					if err := t.add(it); err != nil {
-						return fmt.Errorf("file %s: %w", c.o.Root.Path(it.path), err)
-					}
-				}
-				return nil
-			})
-			return err
+			if inode := t.found.inode(it); t.first[k][inode] == "" {
+				t.first[k][inode] = it.path()
+			} else {
+				items[i].size = 0 // a name, no content
+			}
+		}
+		spans, err := t.c.cutKind(k, items)
+		if err != nil {
+			return nil, fmt.Errorf("kind %s: %w", k, err)
+		}
+		all = append(all, spans...)
+	}
+	if t.parts += len(all); t.parts > artifact.MaxParts {
+		return nil, fmt.Errorf("%d parts of up to 1 GiB: a snapshot has at most %d", t.parts, artifact.MaxParts)
+	}
+	return all, nil
+}
+
+// takeOver takes unchanged parts from the base. A base that cannot be read is
+// not worth failing for.
+func (c *capture) takeOver(ctx context.Context, spans []*span) (map[*span]part, error) {
+	taken, err := c.reuse(ctx, spans)
+	if errors.Is(err, errBase) {
+		c.warn("nothing was taken over: %v", err)
+		c.o.Base = nil
+		return map[*span]part{}, nil
+	}
+	return taken, err
+}
+
+// writeSpans writes the spans that are not written yet, the largest first, so
+// that no worker is left alone with one at the end.
+func (t *treeSet) writeSpans(ctx context.Context, spans []*span, written map[*span]part) error {
+	var todo []*span
+	for _, s := range spans {
+		if _, ok := written[s]; !ok {
+			todo = append(todo, s)
+		}
+	}
+	slices.SortStableFunc(todo, func(a, b *span) int { return cmp.Compare(b.bytes(), a.bytes()) })
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(t.c.o.Workers)
+	for _, s := range todo {
+		g.Go(func() error {
+			p, err := t.writeSpan(ctx, s)
+			if err != nil {
+				return fmt.Errorf("kind %s: %w", s.kind, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			written[s] = p
+			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	c.keep(k, written)
-	return nil
+	return g.Wait()
 }
 
-// firstNames returns, of every file with several names in the kind, the first.
-// The others become hard links to it.
-func firstNames(parts [][]item) map[host.Inode]string {
-	first := map[host.Inode]string{}
-	for _, items := range parts {
-		for _, it := range items {
-			if _, ok := first[it.file]; !ok && it.file != (host.Inode{}) {
-				first[it.file] = it.path
-			}
-		}
+func (s *span) bytes() (n int64) {
+	if s.piece != nil {
+		return s.piece.entry.Size
 	}
-	return first
+	for _, it := range s.items {
+		n += it.size
+	}
+	return n
 }
 
-// treeWriter writes files of the host to one layer.
-type treeWriter struct {
-	c     *capture
-	w     *layerWriter
-	dir   *host.Dir // of the last item, kept open for its neighbours
-	at    string    // the path dir was opened by
-	first map[host.Inode]string
-}
-
-func (t *treeWriter) close() {
-	if t.dir != nil {
-		_ = t.dir.Close()
-	}
-}
-
-// parent returns the directory that holds p, and p's name in it. The top of a
-// tree may be a symlink to its directory, so a directory is found through
-// itself.
-func (t *treeWriter) parent(p string) (*host.Dir, string, error) {
-	if dir := path.Dir(p); t.dir == nil || t.at != dir {
-		d, err := t.c.o.Root.OpenDir(dir)
-		if err != nil {
-			return nil, "", err
-		}
-		t.close()
-		t.dir, t.at = d, dir
-	}
-	return t.dir, path.Base(p), nil
-}
-
-func (t *treeWriter) add(it item) error {
-	if err := t.w.ctx.Err(); err != nil {
-		return err
-	}
-	d, name, err := t.parent(it.path)
+// writeSpan writes one part. A file that turns out to be unreadable when half of
+// it is written is left out, and the part begun again.
+func (t *treeSet) writeSpan(ctx context.Context, s *span) (part, error) {
+	mediaType, err := t.c.mediaType(ctx, s)
 	if err != nil {
-		return err
+		return part{}, err
 	}
-	e, st, err := archive.Stat(d, name, rel(it.path), t.c.accounts)
-	if err != nil {
-		return err
-	}
-	if e.Type == artifact.TypeSymlink && t.isTop(it.path) {
-		if e, st, err = t.linkedDir(it.path); err != nil {
-			return err
+	var without []artifact.LeftOut
+	for {
+		p, err := t.c.write(ctx, s.kind, s.n, mediaType, func(w *partWriter) error {
+			tw := treeWriter{c: t.c, w: w, first: t.first[s.kind], found: t.found, piece: s.piece, without: without}
+			defer tw.close()
+			for _, it := range s.items {
+				if err := tw.add(it); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		var broken *brokenError
+		if !errors.As(err, &broken) {
+			p.left = append(p.left, without...)
+			return p, err
 		}
+		without = append(without, broken.left)
 	}
-	linked := it.file != (host.Inode{})
-	if first := t.first[it.file]; linked && first != it.path && st.Inode() == it.file {
-		e.Type, e.Link, e.Size = artifact.TypeHardlink, rel(first), 0
-		return t.w.add(e, nil)
-	}
-	if e.Type != artifact.TypeFile {
-		return t.w.add(e, nil)
-	}
-	e, changed, err := t.w.tar.AddFile(d, name, e, st)
-	if err != nil {
-		return err
-	}
-	// Another file under the first name would stand for all the others.
-	if changed || (linked && t.first[it.file] == it.path && st.Inode() != it.file) {
-		t.w.changed = append(t.w.changed, it.path)
-	}
-	t.w.done(e)
-	return nil
 }
 
-func (t *treeWriter) isTop(p string) bool {
-	for _, l := range t.c.config.Links {
-		if l.Path == p {
-			return true
+// note remembers what the next capture needs, and what the secrets do.
+func (t *treeSet) note(spans []*span, written map[*span]part) {
+	c := t.c
+	if c.result.Known == nil {
+		c.result.Known = Known{}
+	}
+	for _, s := range spans {
+		p := written[s]
+		t.diverted = append(t.diverted, p.diverted...)
+		// What was read may not be what the key says where something went wrong.
+		if s.sum(c.o.Compression) && len(p.changed) == 0 && len(p.left) == 0 {
+			c.result.Known[p.desc.Digest] = hex.EncodeToString(s.key[:])
 		}
 	}
-	return false
-}
-
-// linkedDir describes the directory that symlink p leads to.
-func (t *treeWriter) linkedDir(p string) (artifact.Entry, host.Stat, error) {
-	resolved, err := t.c.o.Root.Resolve(p)
-	if err != nil {
-		return artifact.Entry{}, host.Stat{}, err
-	}
-	d, name, err := t.c.o.Root.OpenParent(resolved)
-	if err != nil {
-		return artifact.Entry{}, host.Stat{}, err
-	}
-	defer func() { _ = d.Close() }()
-	return archive.Stat(d, name, rel(p), t.c.accounts)
-}
-
-// listAccounts writes down the accounts that own entries, and those whose
-// credentials were taken, so that an import finds or makes them by name.
-func (c *capture) listAccounts() {
-	users, groups := map[string]int{}, map[string]int{}
-	dirs := map[string]bool{}
-	for _, entries := range c.entries {
-		for _, e := range entries {
-			if e.Type == artifact.TypeDir {
-				dirs[e.Path] = true
-			}
-			if e.User != "" {
-				users[e.User] = e.UID
-			}
-			if e.Group != "" {
-				groups[e.Group] = e.GID
-			}
-		}
-	}
-	for _, u := range c.accounts.Users() {
-		if c.o.Stack.Credentials != "" && dirs[path.Join(rel(u.Home), c.o.Stack.Credentials)] {
-			users[u.Name] = u.UID
-		}
-	}
-	for name := range users {
-		if u, ok := c.accounts.LookupUser(name); ok {
-			if g := c.accounts.Group(u.GID); g != "" {
-				groups[g] = u.GID
-			}
-		}
-	}
-	c.config.Accounts = accountList(c.accounts, users, groups)
 }

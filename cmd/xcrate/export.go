@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,14 @@ type exportOptions struct {
 	packages []string
 	tag      string
 	json     bool
+
+	base        string
+	rehash      bool
+	cache       string
+	compression string
+	workers     int
+	mounts      []string
+	unreadable  bool // gone on without
 }
 
 func newExport(a *app) *cobra.Command {
@@ -36,7 +45,10 @@ or becomes an OCI image layout: a USB stick, a disk, a share. Several snapshots
 live in one layout under their tags and share what they have in common.
 
 Distro media and diskless images are left out; the snapshot lists them with the
-command that brings each one back.`,
+command that brings each one back.
+
+What the snapshot before it in DEST has already is not written again, and files
+that nobody touched since are not even read.`,
 		Example: `  xcrate export /media/usb
   xcrate export /media/usb --tag before-upgrade
   xcrate export /backup/mn --packages /root/xcat-core --packages /root/xcat-dep
@@ -47,9 +59,17 @@ command that brings each one back.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.root, "root", "/", "take the node whose disk is mounted at `DIR`")
+	f.StringVar(&o.root, "root", "/", "take the node whose disk is at `DIR`")
 	f.StringArrayVar(&o.packages, "packages", nil, "search this `DIR` for rpms, any depth (repeatable);\ndefault: where go-xcat and otherpkgs keep them;\nnone: capture no packages")
-	f.StringVar(&o.tag, "tag", "", "`NAME` of the snapshot (default: host name and UTC time)")
+	f.StringVar(&o.tag, "tag", "", "`NAME` of the snapshot\n(default: host name and UTC time)")
+	f.StringVar(&o.base, "base", "", "take unchanged parts from this snapshot `SRC`\n(default: the one before in DEST)")
+	f.BoolVar(&o.rehash, "rehash", false, "read every file, whatever is known of it")
+	f.StringVar(&o.cache, "cache", a.cache, "`DIR` that remembers which files were read\n(default: $XCRATE_CACHE or /var/cache/xcrate)")
+	f.Lookup("cache").DefValue = ""
+	f.StringVar(&o.compression, "compression", "auto", "`HOW`: auto (by content), none, or zstd:1 (fastest)\nto zstd:4 (smallest)")
+	f.IntVar(&o.workers, "workers", 0, "write `N` parts side by side (default: one per core)")
+	f.StringArrayVar(&o.mounts, "include-mount", nil, "go on into what is mounted at `DIR` of the node\n(repeatable)")
+	f.BoolVar(&o.unreadable, "ignore-unreadable", false, "go on without files that cannot be read,\nand list them")
 	f.BoolVar(&o.json, "json", false, "print the result as JSON")
 	return cmd
 }
@@ -62,6 +82,10 @@ func runExport(ctx context.Context, a *app, dest string, o exportOptions) (err e
 		if err := layout.CheckTag(o.tag); err != nil {
 			return usage(err, "choose another name: --tag NAME")
 		}
+	}
+	compression, err := layers.ParseCompression(o.compression)
+	if err != nil || o.workers < 0 {
+		return usage(cmp.Or(err, fmt.Errorf("%d workers: at least 1", o.workers)), "see: xcrate export --help")
 	}
 	root, err := openRoot(o.root)
 	if err != nil {
@@ -81,7 +105,7 @@ func runExport(ctx context.Context, a *app, dest string, o exportOptions) (err e
 	if err != nil {
 		return err
 	}
-	s, err := a.export(ctx, w, root, dest, o)
+	s, err := a.export(ctx, w, root, dest, o, compression)
 	if err != nil {
 		return errors.Join(err, w.Abort())
 	}
@@ -111,10 +135,13 @@ type exported struct {
 	Tags     []string        `json:"tags"`
 	Digest   string          `json:"digest"`
 	Snapshot artifact.Config `json:"config"`
-	layers   int
+	Layers   int             `json:"layers"`
+	// Reused counts the layers whose files were not read, and their bytes.
+	Reused      int   `json:"reused_layers"`
+	ReusedBytes int64 `json:"reused_bytes"`
 }
 
-func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, dest string, o exportOptions) (_ *exported, err error) {
+func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, dest string, o exportOptions, compression layers.Compression) (_ *exported, err error) {
 	temp, remove, err := host.TempDir()
 	if err != nil {
 		return nil, err
@@ -130,28 +157,45 @@ func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, des
 	if none {
 		o.packages = nil
 	}
-	config, parts, err := layers.Capture(ctx, w, layers.Options{
+	known := a.known(root, o)
+	base, closeBase, err := a.base(ctx, dest, known, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, closeBase()) }()
+	captured, err := layers.Capture(ctx, w, layers.Options{
 		Root: root, Stack: stack.XCAT(), Packages: o.packages, NoPackages: none,
-		Skip: map[host.Inode]bool{inode: true}, TempDir: temp,
+		Skip: map[host.Inode]bool{inode: true}, Mounts: cleaned(o.mounts), IgnoreUnreadable: o.unreadable, TempDir: temp,
 		Runner: a.runner, Tool: "xcrate " + version, Now: a.now(), Progress: p,
-		Services: func(ctx context.Context, root *host.Root, roles []stack.Service) ([]artifact.Service, error) {
-			var units [][]string
-			for _, r := range roles {
-				units = append(units, r.Units)
-			}
-			return service.States(ctx, root, a.runner, units)
-		},
+		Services: a.serviceStates, Compression: compression, Base: base, Settle: settle, Workers: o.workers,
 	})
 	if err != nil {
 		return nil, err
 	}
-	desc, err := artifact.Pack(ctx, w, config, parts)
+	s, err := a.commit(ctx, w, captured, dest, o)
+	if err == nil {
+		a.remember(root, o, captured.Known, known)
+	}
+	return s, err
+}
+
+func (a *app) serviceStates(ctx context.Context, root *host.Root, roles []stack.Service) ([]artifact.Service, error) {
+	var units [][]string
+	for _, r := range roles {
+		units = append(units, r.Units)
+	}
+	return service.States(ctx, root, a.runner, units)
+}
+
+// commit ties what was captured together and lists it in the layout.
+func (a *app) commit(ctx context.Context, w *layout.Writer, c *layers.Captured, dest string, o exportOptions) (*exported, error) {
+	desc, err := artifact.Pack(ctx, w, c.Config, c.Layers)
 	if err != nil {
 		return nil, err
 	}
 	tags := []string{o.tag, "latest"}
 	if o.tag == "" {
-		tags[0] = config.Host.Name + "-" + config.Created.UTC().Format("20060102T150405Z")
+		tags[0] = c.Config.Host.Name + "-" + c.Config.Created.UTC().Format("20060102T150405Z")
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -159,7 +203,10 @@ func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, des
 	if err := w.Commit(ctx, desc, tags...); err != nil {
 		return nil, err
 	}
-	return &exported{Place: dest, Tags: tags, Digest: desc.Digest.String(), Snapshot: config, layers: len(parts)}, nil
+	return &exported{
+		Place: dest, Tags: tags, Digest: desc.Digest.String(), Snapshot: c.Config,
+		Layers: len(c.Layers), Reused: c.Reused, ReusedBytes: c.ReusedBytes,
+	}, nil
 }
 
 func inodeOf(dir string) (host.Inode, error) {
@@ -186,7 +233,7 @@ func (a *app) exported(s *exported, o exportOptions) error {
 	} else if err := a.print(func(p *printer) { p.exported(s) }); err != nil {
 		return err
 	}
-	if len(s.Snapshot.Warnings) > 0 || len(s.Snapshot.Changed) > 0 {
+	if len(s.Snapshot.Warnings) > 0 || len(s.Snapshot.Changed) > 0 || len(s.Snapshot.Unreadable) > 0 {
 		return exit(exitWarnings)
 	}
 	return nil

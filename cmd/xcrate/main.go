@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -26,14 +27,40 @@ func main() {
 	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
 }
 
+// memoryLimit is what the garbage collector aims to stay below. What a node of a
+// million files needs fits in with room; without a limit the heap would grow to
+// twice of it before anything is collected.
+const memoryLimit = 150 << 20
+
 // run is the whole program: it returns the exit code.
 func run(args []string, in io.Reader, out, errw io.Writer) int {
+	return newApp(in, out, errw).run(args)
+}
+
+func newApp(in io.Reader, out, errw io.Writer) *app {
+	return &app{in: in, out: out, err: errw, now: time.Now, runner: host.Exec{}, cache: cacheDir(os.Getenv)}
+}
+
+// cacheDir is where exports remember what they have seen.
+func cacheDir(env func(string) string) string {
+	switch {
+	case env("XCRATE_CACHE") != "":
+		return env("XCRATE_CACHE")
+	case os.Geteuid() == 0:
+		return "/var/cache/xcrate"
+	case env("XDG_CACHE_HOME") != "":
+		return filepath.Join(env("XDG_CACHE_HOME"), "xcrate")
+	}
+	return filepath.Join(env("HOME"), ".cache", "xcrate")
+}
+
+func (a *app) run(args []string) int {
+	debug.SetMemoryLimit(memoryLimit)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	// Everything made here may hold secrets, and some of it is made by
 	// libraries that rely on the umask.
 	syscall.Umask(0o077)
-	a := &app{in: in, out: out, err: errw, now: time.Now, runner: host.Exec{}}
 	cmd := newRoot(a)
 	cmd.SetArgs(verbFromName(args))
 	return a.report(cmd.ExecuteContext(ctx))
@@ -58,6 +85,7 @@ type app struct {
 	out, err io.Writer
 	now      func() time.Time
 	runner   host.Runner
+	cache    string // directory of the exports' cache
 	quiet    bool
 }
 

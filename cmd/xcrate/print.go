@@ -144,6 +144,7 @@ func describeLeftOut(l artifact.LeftOut) string {
 
 func (p *printer) warnings(c artifact.Config) {
 	p.list("warnings:", c.Warnings)
+	p.list("could not be read, and are not in the snapshot:", c.Unreadable)
 	p.list("changed while they were read, and stored as they were at that moment:", c.Changed)
 }
 
@@ -156,7 +157,11 @@ func (p *printer) exported(s *exported) {
 	p.line("  written to  %s", s.Place)
 	p.line("  tags        %s", strings.Join(s.Tags, ", "))
 	p.line("  digest      %s", s.Digest)
-	p.line("  stored      %s in %d layers\n", size(stored), s.layers)
+	p.line("  stored      %s in %d layers", size(stored), s.Layers)
+	if s.Reused > 0 {
+		p.line("  unchanged   %s in %d of them, not read again", size(s.ReusedBytes), s.Reused)
+	}
+	p.line("")
 	p.kinds(s.Snapshot)
 	p.leftOutStack(s.Snapshot.LeftOut)
 	p.line("")

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -16,7 +17,13 @@ import (
 
 // TestMain makes the test binary the commands that scripts call.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(cached{m}, map[string]func(){
+		// The program two minutes later, when the times of files can be believed.
+		"later": func() {
+			a := newApp(os.Stdin, os.Stdout, os.Stderr)
+			a.now = func() time.Time { return time.Now().Add(2 * time.Minute) }
+			os.Exit(a.run(os.Args))
+		},
 		"xcrate":       func() { os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr)) },
 		"xcatimport":   func() { os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr)) },
 		"samplemn":     func() { end(sampleMN(os.Args[1:])) },
@@ -25,6 +32,22 @@ func TestMain(m *testing.M) {
 		"flipbit":      func() { end(flipBit(os.Args[1], os.Args[2])) },
 		"layerdigests": func() { end(layerDigests(os.Args[1])) },
 	})
+}
+
+// cached runs the tests with a cache of their own.
+type cached struct{ *testing.M }
+
+func (m cached) Run() int {
+	dir, err := os.MkdirTemp("", "xcrate-test-cache-")
+	if err == nil {
+		err = os.Setenv("XCRATE_CACHE", dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	return m.M.Run()
 }
 
 func end(err error) {
@@ -42,6 +65,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			docs, err := filepath.Abs("../../docs")
 			env.Setenv("DOCS", docs)
+			env.Setenv("XCRATE_CACHE", filepath.Join(env.WorkDir, ".cache"))
 			return err
 		},
 		RequireExplicitExec: true,
