@@ -92,19 +92,3 @@ func (s *sample) mixed(purpose string, size int) []byte {
 	line := "# " + purpose + ": a line of text that says the same again and again\n"
 	return append(b, strings.Repeat(line, 1+size/len(line))[:size-size/2]...)
 }
-
-// bulk makes the extra files the options ask for.
-func (s *sample) bulk() {
-	n := s.opts.InstallFiles
-	if n == 0 && s.opts.InstallBytes > 0 {
-		n = 1
-	}
-	for i := range n {
-		size := s.opts.InstallBytes / int64(n)
-		if i == 0 {
-			size += s.opts.InstallBytes % int64(n)
-		}
-		p := fmt.Sprintf("install/custom/bulk/%03d/file%06d", i/1000, i)
-		s.file(p, 0o644, "root:root", s.mixed(p, int(size)))
-	}
-}

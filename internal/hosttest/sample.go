@@ -26,7 +26,8 @@ type SampleOptions struct {
 	// options make the same tree, byte for byte.
 	Seed uint64
 	// InstallFiles and InstallBytes add that many files, with that many bytes
-	// together, below /install/custom/bulk: half of them compressible.
+	// together, below /install/custom/bulk: two thirds of the bytes are text, a
+	// third is in rpms of random content.
 	InstallFiles int
 	InstallBytes int64
 	// SingleOwner makes a tree that needs no privilege to write or read: all
@@ -194,7 +195,7 @@ func (s *sample) canary(name string) string {
 
 // random returns the seed's stream of random bytes for one purpose, so that
 // content does not depend on the order in which it is made.
-func (s *sample) random(purpose string) io.Reader {
+func (s *sample) random(purpose string) *rand.ChaCha8 {
 	return rand.NewChaCha8(sha256.Sum256(fmt.Appendf(nil, "%d %s", s.opts.Seed, purpose)))
 }
 

@@ -2,7 +2,9 @@ package hosttest
 
 import (
 	"bytes"
+	"compress/gzip"
 	"database/sql"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -324,6 +326,41 @@ func TestSampleIsTheSameForOneSeed(t *testing.T) {
 	diff := DiffTrees(a, readTree(t, makeSample(t, o)), DiffOptions{})
 	if !slices.ContainsFunc(diff, func(s string) bool { return strings.HasPrefix(s, `! "root/.ssh/id_rsa" digest`) }) {
 		t.Error("another seed, the same key")
+	}
+}
+
+// TestBulk compresses what the bulk is made of: text shrinks to less than half,
+// and a third of the bytes are rpms, which do not shrink.
+func TestBulk(t *testing.T) {
+	root := makeSample(t, SampleOptions{Nodes: 1, InstallFiles: 100, InstallBytes: 4 << 20})
+	packed, plain, n := map[string]int{}, map[string]int{}, 0
+	err := filepath.WalkDir(filepath.Join(root, "install/custom/bulk"), func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		n++
+		content, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		if _, err := z.Write(content); err != nil {
+			return err
+		}
+		packed[filepath.Ext(p)] += b.Len()
+		plain[filepath.Ext(p)] += len(content)
+		return z.Close()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rpms, text := plain[".rpm"], plain[""]
+	if n != 100 || rpms+text != 4<<20 || rpms < 1<<20 || rpms > 3<<19 {
+		t.Errorf("%d files, bytes by suffix %v", n, plain)
+	}
+	if packed[""] > text/2 || packed[".rpm"] < rpms*9/10 {
+		t.Errorf("%v bytes, compressed %v", plain, packed)
 	}
 }
 

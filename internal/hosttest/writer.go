@@ -24,11 +24,12 @@ type writer struct {
 	ids    accounts
 	dirs   map[string]time.Time // directories, whose mtime is set when all else is done
 	fixed  map[string]time.Time // mtimes that are not derived from the path
+	buf    []byte               // what stream copies through
 	err    error
 }
 
 func newWriter(root string, ids accounts, single bool) *writer {
-	return &writer{root: root, single: single, ids: ids, dirs: map[string]time.Time{}, fixed: map[string]time.Time{}}
+	return &writer{root: root, single: single, ids: ids, dirs: map[string]time.Time{}, fixed: map[string]time.Time{}, buf: make([]byte, 256<<10)}
 }
 
 // buildTime is when the sample's packages were built. It dates what they own;
