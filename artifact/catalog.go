@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"reflect"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -22,7 +21,7 @@ const maxRecord = 4 << 20
 // CatalogWriter writes catalog records.
 type CatalogWriter struct {
 	zstd *zstd.Encoder
-	json *json.Encoder
+	line []byte
 }
 
 // NewCatalogWriter starts a catalog in w. Close ends it; w stays open.
@@ -31,14 +30,16 @@ func NewCatalogWriter(w io.Writer) (*CatalogWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	enc := json.NewEncoder(z)
-	enc.SetEscapeHTML(false)
-	return &CatalogWriter{zstd: z, json: enc}, nil
+	return &CatalogWriter{zstd: z}, nil
 }
 
 // Write adds one record.
-func (c *CatalogWriter) Write(e Entry) error {
-	if err := c.json.Encode(e); err != nil {
+func (c *CatalogWriter) Write(e Entry) (err error) {
+	if c.line, err = appendRecord(c.line[:0], &e); err == nil {
+		c.line = append(c.line, '\n')
+		_, err = c.zstd.Write(c.line)
+	}
+	if err != nil {
 		return fmt.Errorf("catalog: entry %q: %w", e.Path, err)
 	}
 	return nil
@@ -51,6 +52,7 @@ func (c *CatalogWriter) Close() error { return c.zstd.Close() }
 type CatalogReader struct {
 	zstd  *zstd.Decoder
 	lines *bufio.Scanner
+	read  recordReader
 	n     int
 	last  Entry
 }
@@ -80,8 +82,7 @@ func (c *CatalogReader) Next() (Entry, error) {
 		return Entry{}, io.EOF
 	}
 	c.n++
-	var e Entry
-	err := json.Unmarshal(c.lines.Bytes(), &e)
+	e, err := c.read.read(c.lines.Bytes())
 	if err == nil {
 		err = e.Validate()
 	}
@@ -132,17 +133,23 @@ func NewZstdReader(r io.Reader) (*zstd.Decoder, error) {
 // SameEntry reports how the record of an entry differs from what its layer says
 // of it, nil if it does not. A layer knows no digests and no pieces.
 func SameEntry(record, layer Entry) error {
+	if sameStored(&record, &layer) {
+		return nil
+	}
 	record.Path, record.Piece = record.StoredPath(), Piece{}
 	for _, e := range []*Entry{&record, &layer} {
 		e.Digest, e.Kind, e.Part = "", "", 0
 	}
-	xattrs := maps.Equal(record.Xattrs, layer.Xattrs)
-	a, b := record, layer
-	a.Xattrs, b.Xattrs = nil, nil
-	if xattrs && reflect.DeepEqual(a, b) {
-		return nil
-	}
 	ja, erra := json.Marshal(record)
 	jb, errb := json.Marshal(layer)
 	return errors.Join(erra, errb, fmt.Errorf("entry %q: catalog says %s, layer says %s", record.Path, ja, jb))
+}
+
+// sameStored compares what both a record and a layer say of an entry.
+func sameStored(record, layer *Entry) bool {
+	return record.StoredPath() == layer.Path && layer.Piece == (Piece{}) &&
+		record.Type == layer.Type && record.Mode == layer.Mode && record.UID == layer.UID && record.GID == layer.GID &&
+		record.User == layer.User && record.Group == layer.Group && record.MTime == layer.MTime &&
+		record.Size == layer.Size && record.Link == layer.Link && record.Major == layer.Major &&
+		record.Minor == layer.Minor && record.Sparse == layer.Sparse && maps.Equal(record.Xattrs, layer.Xattrs)
 }
