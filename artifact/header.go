@@ -14,9 +14,18 @@ const (
 	paxSparse = "GNU.sparse.major"
 )
 
-var tarTypes = map[Type]byte{
-	TypeFile: tar.TypeReg, TypeDir: tar.TypeDir, TypeSymlink: tar.TypeSymlink, TypeHardlink: tar.TypeLink,
-	TypeFIFO: tar.TypeFifo, TypeChar: tar.TypeChar, TypeBlock: tar.TypeBlock,
+// tarTypes pairs ours and tar's, the most frequent first.
+var tarTypes = []struct {
+	typ  Type
+	flag byte
+}{
+	{TypeFile, tar.TypeReg},
+	{TypeDir, tar.TypeDir},
+	{TypeSymlink, tar.TypeSymlink},
+	{TypeHardlink, tar.TypeLink},
+	{TypeFIFO, tar.TypeFifo},
+	{TypeChar, tar.TypeChar},
+	{TypeBlock, tar.TypeBlock},
 }
 
 // Header returns e as a tar header. Together with EntryFromHeader it is the one
@@ -24,12 +33,18 @@ var tarTypes = map[Type]byte{
 // the process goes in. A piece has the name it is stored under, and nothing in
 // its header says that it is one: the catalog does.
 func (e Entry) Header() (*tar.Header, error) {
-	typ, ok := tarTypes[e.Type]
-	if !ok {
+	var flag byte
+	for _, t := range tarTypes {
+		if t.typ == e.Type {
+			flag = t.flag
+			break
+		}
+	}
+	if flag == 0 {
 		return nil, fmt.Errorf("entry %q: type %q", e.Path, e.Type)
 	}
 	h := &tar.Header{
-		Typeflag: typ, Name: e.StoredPath(), Linkname: e.Link, Size: e.Size, Mode: int64(e.Mode),
+		Typeflag: flag, Name: e.StoredPath(), Linkname: e.Link, Size: e.Size, Mode: int64(e.Mode),
 		Uid: e.UID, Gid: e.GID, Uname: e.User, Gname: e.Group,
 		ModTime:  time.Unix(e.MTime.Sec, e.MTime.Nsec),
 		Devmajor: int64(e.Major), Devminor: int64(e.Minor),
@@ -61,9 +76,10 @@ func EntryFromHeader(h *tar.Header) (Entry, error) {
 		Size:  h.Size, Major: uint32(h.Devmajor), Minor: uint32(h.Devminor),
 		Sparse: h.PAXRecords[paxSparse] != "",
 	}
-	for typ, flag := range tarTypes {
-		if flag == h.Typeflag {
-			e.Type = typ
+	for _, t := range tarTypes {
+		if t.flag == h.Typeflag {
+			e.Type = t.typ
+			break
 		}
 	}
 	for k, v := range h.PAXRecords {

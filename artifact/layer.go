@@ -19,8 +19,9 @@ type LayerReader struct {
 	desc ocispec.Descriptor
 	kind Kind
 	part int
-	blob io.ReadCloser
-	zstd *zstd.Decoder
+	blob *aheadBlob
+	zstd *zstd.Decoder // nil for a plain layer
+	text *ahead        // what zstd decodes
 	tar  *tar.Reader
 }
 
@@ -33,7 +34,7 @@ func OpenLayer(ctx context.Context, f content.Fetcher, desc ocispec.Descriptor) 
 		return nil, err
 	}
 	l := &LayerReader{desc: desc, kind: kind, part: part}
-	if l.blob, err = f.Fetch(ctx, desc); err != nil {
+	if l.blob, err = fetchAhead(ctx, f, desc); err != nil {
 		return nil, err
 	}
 	switch desc.MediaType {
@@ -43,7 +44,8 @@ func OpenLayer(ctx context.Context, f content.Fetcher, desc ocispec.Descriptor) 
 		if l.zstd, err = NewZstdReader(l.blob); err != nil {
 			return nil, errors.Join(err, l.blob.Close())
 		}
-		l.tar = tar.NewReader(l.zstd)
+		l.text = newAhead(l.zstd, aheadSize)
+		l.tar = tar.NewReader(l.text)
 	default:
 		return nil, errors.Join(fmt.Errorf("media type %q: cannot be read by this version", desc.MediaType), l.blob.Close())
 	}
@@ -71,8 +73,8 @@ func (l *LayerReader) Next() (Entry, io.Reader, error) {
 // an error of Next, to learn whether the blob itself is damaged.
 func (l *LayerReader) Finish() error {
 	var structure error
-	if l.zstd != nil {
-		_, structure = io.Copy(io.Discard, l.zstd)
+	if l.text != nil {
+		_, structure = io.Copy(io.Discard, l.text)
 	}
 	if _, err := io.Copy(io.Discard, l.blob); err != nil {
 		return err // the digest tells more than the decoder's complaint
@@ -94,7 +96,8 @@ func (l *LayerReader) End(ctx context.Context, err *error) {
 
 // Close releases the layer.
 func (l *LayerReader) Close() error {
-	if l.zstd != nil {
+	if l.text != nil {
+		l.text.close()
 		l.zstd.Close()
 	}
 	return l.blob.Close()
@@ -113,3 +116,7 @@ func (d *Digester) Write(p []byte) (int, error) { return d.h.Write(p) }
 
 // Sum returns the digest of all that was written, "blake3:HEX".
 func (d *Digester) Sum() string { return digestPrefix + hex.EncodeToString(d.h.Sum(nil)) }
+
+// Reset forgets what was written. A Digester that is used again costs less than
+// a new one for each small file.
+func (d *Digester) Reset() { d.h.Reset() }

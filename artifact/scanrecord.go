@@ -150,9 +150,9 @@ func (s *scanner) text() []byte {
 // maxDigits is how many digits any int64 can have without looking.
 const maxDigits = 18
 
-// digits takes decimal digits, up to max of them, and returns how many.
-func (s *scanner) digits(max int) (n int64, count int) {
-	for count < len(s.rest) && count < max && '0' <= s.rest[count] && s.rest[count] <= '9' {
+// digits takes decimal digits, at most that many, and returns how many.
+func (s *scanner) digits(most int) (n int64, count int) {
+	for count < len(s.rest) && count < most && '0' <= s.rest[count] && s.rest[count] <= '9' {
 		n = n*10 + int64(s.rest[count]-'0')
 		count++
 	}

@@ -152,7 +152,7 @@ func (s *Snapshot) Size() int64 {
 // Catalog calls fn for every record of the catalog. The catalog is verified
 // when Catalog returns nil, not before.
 func (s *Snapshot) Catalog(ctx context.Context, f content.Fetcher, fn func(Entry) error) (err error) {
-	blob, err := f.Fetch(ctx, s.Layers(KindCatalog)[0])
+	blob, err := fetchAhead(ctx, f, s.Layers(KindCatalog)[0])
 	if err != nil {
 		return fmt.Errorf("catalog: %w", err)
 	}
