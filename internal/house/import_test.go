@@ -32,6 +32,7 @@ func diagram() map[string][]string {
 		"internal/service":           {"artifact", "internal/host", "internal/stack"},
 		"internal/hosttest":          {"artifact", "internal/host", "testdata"},
 		"internal/hosttest/mksample": {"internal/hosttest"},
+		"internal/hosttest/bench":    {},
 		"internal/house":             {},
 		"testdata":                   {},
 	}
