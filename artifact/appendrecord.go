@@ -12,7 +12,7 @@ import (
 // appendRecord appends e as one record of the catalog, byte for byte what
 // encoding/json makes of its record: the bytes of a catalog are part of a
 // snapshot's digest.
-func appendRecord(b []byte, e *Entry) (_ []byte, err error) {
+func appendRecord(b []byte, e *Entry) ([]byte, error) {
 	a := appender{b: b}
 	a.b = append(a.b, `{"kind":`...)
 	a.text(string(e.Kind))
