@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	partSize = 64 << 20 // what a part aims at
-	maxPart  = 1 << 30  // what every registry, FAT32 and ISO 9660 take
-	maxParts = 800      // of one kind: those of all five stay below 4,096
+	partBits = 26      // 64 MiB: what a part aims at
+	maxPart  = 1 << 30 // what every registry, FAT32 and ISO 9660 take
+	maxParts = 800     // of one kind: those of all five stay below 4,096
 	// pieceSize is how much of a file that is larger than a part goes into one,
 	// with room for its header.
 	pieceSize = maxPart - 1<<20
@@ -51,37 +51,31 @@ type cutter struct {
 	divide func(item) ([]piece, error)
 }
 
-// bounds divides n things, sorted by path, into parts of about partSize, and
-// returns where each begins. A part begins at a path whose digest says so,
-// whatever lies around it: a file that comes, goes or changes moves no other
-// boundary, so the next snapshot shares every part but one or two with this
-// one. Only when the number of things to a part doubles do boundaries go away,
-// every second one. No part is larger than limit, but for a single thing that is.
+// bounds divides n things, sorted by path, into parts of about 64 MiB, and
+// returns where each begins. A part begins at a thing if the digest of its path
+// is below its share of a part, whatever lies around it: a file that comes, goes
+// or changes moves no other boundary, so the next snapshot shares every part but
+// one or two with this one. Only when there would be more than maxParts every
+// second boundary goes. No part is larger than limit, but for a single thing
+// that is.
 func bounds(n int, limit int64, stored func(int) int64, number func(int) uint64) []int {
-	var total int64
-	for i := range n {
-		total += stored(i)
-	}
-	every := uint64(0) // one part
-	if total > partSize {
-		every = 1 << max(bits.Len64(uint64(n)*partSize/uint64(total))-1, 0)
-	}
-	begins := boundsEvery(n, every, limit, stored, number)
-	for len(begins) > maxParts && every < 1<<40 {
-		every *= 2
-		begins = boundsEvery(n, every, limit, stored, number)
+	begins := boundsOf(n, partBits, limit, stored, number)
+	for size := partBits + 1; len(begins) > maxParts && size < 40; size++ {
+		begins = boundsOf(n, size, limit, stored, number)
 	}
 	return begins
 }
 
-// boundsEvery begins a part at one path in every, and none if every is 0.
-func boundsEvery(n int, every uint64, limit int64, stored func(int) int64, number func(int) uint64) []int {
+// boundsOf divides into parts of about 1<<partBits bytes.
+func boundsOf(n, partBits int, limit int64, stored func(int) int64, number func(int) uint64) []int {
 	var begins []int
 	size := int64(0)
 	for i := range n {
 		s := stored(i)
-		boundary := every != 0 && number(i)%every == 0
-		if i == 0 || boundary || size+s > limit {
+		// The share is a power of two, so that a file that grows a little keeps it:
+		// of partBits leading bits of the number, so many must be zero.
+		zero := partBits - bits.Len64(uint64(s))
+		if i == 0 || zero <= 0 || bits.LeadingZeros64(number(i)) >= zero || size+s > limit {
 			begins = append(begins, i)
 			size = 0
 		}
