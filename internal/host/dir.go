@@ -69,15 +69,17 @@ func (d *Dir) fail(op, name string, err error) error {
 	return &fs.PathError{Op: op, Path: d.join(name), Err: err}
 }
 
+func (d *Dir) join(name string) string { return join(d.path, name) }
+
 // join is path.Join for what is clean already.
-func (d *Dir) join(name string) string {
+func join(dir, name string) string {
 	switch {
 	case name == "":
-		return d.path
-	case d.path == "/":
+		return dir
+	case dir == "/":
 		return "/" + name
 	default:
-		return d.path + "/" + name
+		return dir + "/" + name
 	}
 }
 
@@ -178,8 +180,8 @@ func xattrs(list func([]byte) (int, error), get func(string, []byte) (int, error
 	attrs := map[string]string{}
 	for raw := range bytes.SplitSeq(bytes.TrimRight(names, "\x00"), []byte{0}) {
 		attr := string(raw)
-		if strings.HasPrefix(attr, "system.") && !strings.HasPrefix(attr, "system.posix_acl_") {
-			continue // system.nfs4_acl and the like are the filesystem's own
+		if isFilesystems(attr) {
+			continue
 		}
 		value, err := xattrCall(func(buf []byte) (int, error) { return get(attr, buf) })
 		switch {
@@ -194,6 +196,12 @@ func xattrs(list func([]byte) (int, error), get func(string, []byte) (int, error
 		return nil, "", nil
 	}
 	return attrs, "", nil
+}
+
+// isFilesystems reports whether an attribute is the filesystem's own, as
+// system.nfs4_acl is.
+func isFilesystems(attr string) bool {
+	return strings.HasPrefix(attr, "system.") && !strings.HasPrefix(attr, "system.posix_acl_")
 }
 
 // xattrCall grows the buffer until the call is content with it.

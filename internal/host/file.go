@@ -4,19 +4,21 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// File is a regular file open for reading. It is a bare descriptor: an os.File
+// File is an open regular file of a host. It is a bare descriptor: an os.File
 // would be offered to the runtime's poller, one more system call a file, and
 // regular files never block.
 type File struct {
-	fd     int
-	path   string
-	pos    int64
-	size   int64 // when it was opened
-	failed bool
+	fd        int
+	dir, name string // where it was opened, for messages
+	pos       int64  // of Read
+	size      int64  // when it was opened
+	failed    bool   // to be read
 }
 
 // errNotRegular is the cause when something else than a regular file was to be
@@ -27,31 +29,70 @@ var errNotRegular = errors.New("not a regular file")
 // time where the system lets us, and returns what it is. Anything else is an
 // error: a FIFO does not block it.
 func (d *Dir) OpenFile(name string) (*File, Stat, error) {
-	const flags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
-	var s Stat
-	fd, err := unix.Openat(d.fd, name, flags|unix.O_NOATIME, 0)
+	f, err := d.openFile("open", name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOATIME)
 	if errors.Is(err, unix.EPERM) { // neither root nor the owner
-		fd, err = unix.Openat(d.fd, name, flags, 0)
+		f, err = d.openFile("open", name, unix.O_RDONLY|unix.O_NONBLOCK)
 	}
 	if err != nil {
-		return nil, s, d.fail("open", name, err)
+		return nil, Stat{}, err
 	}
-	f := &File{fd: fd, path: d.join(name)}
-	if s, err = f.Stat(); err == nil && !s.IsRegular() {
-		err = d.fail("open", name, errNotRegular)
+	return f.checked()
+}
+
+// ReopenFile opens regular file name for reading and writing.
+func (d *Dir) ReopenFile(name string) (*File, error) {
+	f, err := d.openFile("open", name, unix.O_RDWR|unix.O_NONBLOCK)
+	if err != nil {
+		return nil, err
+	}
+	f, _, err = f.checked()
+	return f, err
+}
+
+// CreateFile makes regular file name with mode 0600 and opens it. A name that
+// exists is an error.
+func (d *Dir) CreateFile(name string) (*File, error) {
+	return d.openFile("create", name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL)
+}
+
+func (d *Dir) openFile(op, name string, flags int) (*File, error) {
+	fd, err := again(func() (int, error) {
+		return unix.Openat(d.fd, name, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	})
+	if err != nil {
+		return nil, d.fail(op, name, err)
+	}
+	return &File{fd: fd, dir: d.path, name: name}, nil
+}
+
+// checked returns f and what it is, or closes it if it is no regular file.
+func (f *File) checked() (*File, Stat, error) {
+	st, err := f.Stat()
+	if err == nil && !st.IsRegular() {
+		err = f.fail("open", errNotRegular)
 	}
 	if err != nil {
-		return nil, s, errors.Join(err, f.Close())
+		return nil, st, errors.Join(err, f.Close())
 	}
-	f.size = s.Size
-	return f, s, nil
+	f.size = st.Size
+	return f, st, nil
 }
 
 func (f *File) fail(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &fs.PathError{Op: op, Path: f.path, Err: err}
+	return &fs.PathError{Op: op, Path: join(f.dir, f.name), Err: err}
+}
+
+// again repeats a call that a signal interrupted before it began.
+func again(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if !errors.Is(err, unix.EINTR) {
+			return max(n, 0), err
+		}
+	}
 }
 
 // Close releases the file.
@@ -107,14 +148,9 @@ func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 }
 
 func (f *File) pread(p []byte, off int64) (int, error) {
-	for {
-		n, err := unix.Pread(f.fd, p, off)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		f.failed = f.failed || err != nil
-		return max(n, 0), f.fail("read", err)
-	}
+	n, err := again(func() (int, error) { return unix.Pread(f.fd, p, off) })
+	f.failed = f.failed || err != nil
+	return n, f.fail("read", err)
 }
 
 // Data returns the begin of the first run of data at or after off, which ends
@@ -130,6 +166,30 @@ func (f *File) Data(off int64) (from, end int64, ok bool, err error) {
 	return from, end, err == nil, f.fail("seek", err)
 }
 
+// WriteAt implements io.WriterAt.
+func (f *File) WriteAt(p []byte, off int64) (n int, err error) {
+	for n < len(p) {
+		m, err := again(func() (int, error) { return unix.Pwrite(f.fd, p[n:], off+int64(n)) })
+		if err == nil && m == 0 {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			return n, f.fail("write", err)
+		}
+		n += m
+	}
+	return n, nil
+}
+
+// Truncate sets the size of the file in bytes. What is added is a hole.
+func (f *File) Truncate(size int64) error { return f.fail("truncate", unix.Ftruncate(f.fd, size)) }
+
+// Chown sets owner and group.
+func (f *File) Chown(uid, gid int) error { return f.fail("chown", unix.Fchown(f.fd, uid, gid)) }
+
+// Chmod sets the permission bits.
+func (f *File) Chmod(perm uint32) error { return f.fail("chmod", unix.Fchmod(f.fd, perm)) }
+
 // Xattrs returns the extended attributes as Dir.Xattrs does.
 func (f *File) Xattrs() (map[string]string, error) {
 	attrs, op, err := xattrs(
@@ -137,4 +197,25 @@ func (f *File) Xattrs() (map[string]string, error) {
 		func(attr string, buf []byte) (int, error) { return unix.Fgetxattr(f.fd, attr, buf) },
 	)
 	return attrs, f.fail(op, err)
+}
+
+// XattrNames returns the names of the extended attributes, without those that
+// are the filesystem's own; none where it knows none.
+func (f *File) XattrNames() ([]string, error) {
+	list, err := xattrCall(func(buf []byte) (int, error) { return unix.Flistxattr(f.fd, buf) })
+	if errors.Is(err, unix.ENOTSUP) || (err == nil && len(list) == 0) {
+		return nil, nil
+	}
+	names := strings.Split(strings.TrimRight(string(list), "\x00"), "\x00")
+	return slices.DeleteFunc(names, isFilesystems), f.fail("listxattr", err)
+}
+
+// SetXattr sets extended attribute attr.
+func (f *File) SetXattr(attr, value string) error {
+	return f.fail("setxattr "+attr, unix.Fsetxattr(f.fd, attr, []byte(value), 0))
+}
+
+// RemoveXattr removes extended attribute attr.
+func (f *File) RemoveXattr(attr string) error {
+	return f.fail("removexattr "+attr, unix.Fremovexattr(f.fd, attr))
 }
