@@ -74,11 +74,13 @@ func (a *applier) putBytes(p string, e artifact.Entry, content []byte) error {
 	}
 	e.Size, e.Digest = int64(len(content)), ""
 	c := change{entry: e, path: p, slot: a.work.slot()}
-	if err := archive.Create(d.Dir, c.slot, e, bytes.NewReader(content)); err != nil {
+	lost, err := new(archive.Maker).Create(d.Dir, c.slot, e, a.owners.of(e), bytes.NewReader(content))
+	if err != nil {
 		return err
 	}
+	a.lost.add(p, lost)
 	if err := d.SyncFS(); err != nil {
 		return err
 	}
-	return a.commit.commit(context.Background(), []change{c})
+	return a.commit.commit(context.Background(), c)
 }

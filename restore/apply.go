@@ -119,6 +119,7 @@ type applier struct {
 	commit  *committer
 	tables  []stagedTable
 	result  *Result
+	lost    losses
 
 	installed bool // packages were installed: what giveUp does not undo
 }
@@ -135,9 +136,10 @@ func (a *applier) run(ctx context.Context) (stopped []string, err error) {
 	defer func() { err = errors.Join(err, a.journal.close()) }()
 	a.work.journal = a.journal
 	a.commit = &committer{
-		work: a.work, journal: a.journal, owners: a.owners, homes: a.homes(),
-		touched: map[string]bool{}, lost: map[string][]string{}, fault: a.fault,
+		work: a.work, journal: a.journal, owners: a.owners, homes: a.homes(), lost: &a.lost, fault: a.fault,
+		near: near{root: a.Root}, beside: besides{work: a.work}, coming: map[string]bool{}, touched: map[string]bool{},
 	}
+	defer a.commit.near.close()
 	if err := a.stageAll(ctx); err != nil {
 		return nil, err
 	}
@@ -150,7 +152,7 @@ func (a *applier) run(ctx context.Context) (stopped []string, err error) {
 	if err := a.place(ctx); err != nil {
 		return stopped, err
 	}
-	a.result.Lost = a.commit.lost
+	a.result.Lost = a.lost.byPath
 	if err := a.work.sync(); err != nil {
 		return stopped, err
 	}
@@ -174,14 +176,31 @@ func (a *applier) stageAll(ctx context.Context) error {
 		total += f.Bytes
 	}
 	a.Progress.Phase("staging", total)
-	if err := a.stager().stage(ctx, a.plan.changes); err != nil {
+	if err := a.stager().stage(ctx, &a.plan.files, func(_ int, s state) bool { return s.missing() }); err != nil {
 		return err
 	}
 	return a.stageDatabase(ctx)
 }
 
 func (a *applier) stager() *stager {
-	return &stager{work: a.work, fetcher: a.fetcher, snapshot: a.snapshot, progress: a.Progress}
+	return &stager{
+		work: a.work, fetcher: a.fetcher, snapshot: a.snapshot, owners: a.owners,
+		workers: a.Workers, progress: a.Progress, lost: &a.lost,
+	}
+}
+
+// placeFiles commits what is staged of the kinds for which of is true.
+func (a *applier) placeFiles(ctx context.Context, of func(artifact.Kind) bool) error {
+	err := a.plan.files.each(ctx, func(n int, s state, e artifact.Entry) error {
+		if !s.missing() || !e.IsFirst() || !of(e.Kind) {
+			return nil
+		}
+		return a.commit.add(ctx, change{entry: e, path: target(e), slot: stagedSlot(n, e), plain: e.Piece.Number > 0})
+	})
+	if err != nil {
+		return err
+	}
+	return a.commit.flush(ctx)
 }
 
 // place commits: accounts, what has to go, files, database, directories.
@@ -195,7 +214,7 @@ func (a *applier) place(ctx context.Context) error {
 			return fmt.Errorf("file %s: %w", a.Root.Path(p), err)
 		}
 	}
-	if err := a.commit.commit(ctx, a.plan.changes); err != nil {
+	if err := a.placeFiles(ctx, func(k artifact.Kind) bool { return k != artifact.KindPackages }); err != nil {
 		return err
 	}
 	if err := a.placeDatabase(ctx); err != nil {
@@ -204,7 +223,7 @@ func (a *applier) place(ctx context.Context) error {
 	if err := a.work.tidy(); err != nil { // before the directories get their times
 		return err
 	}
-	if err := a.commit.finishDirs(a.dirs); err != nil {
+	if err := a.commit.finishDirs(ctx, &a.plan.files); err != nil {
 		return err
 	}
 	return a.readBack(ctx)

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -16,125 +14,162 @@ import (
 	"github.com/xcrate/xcrate/internal/host"
 )
 
-// committer renames what was staged into place, writing each step down first.
+// change is an entry that is to be put on the host.
+type change struct {
+	entry artifact.Entry
+	path  string // on the host, with leading slash
+	slot  string // name of the staged content in the work directory, "" for none
+	plain bool   // what is staged has no attributes yet
+}
+
+// committer puts what was staged in place, writing each step down first.
 type committer struct {
 	work    *work
 	journal *journal
 	owners  *owners
 	homes   map[string]artifact.Account // missing parents that are somebody's home
-	touched map[string]bool             // directories whose time was written down
-	lost    map[string][]string         // extended attributes not stored, by path
-	fault   func() error                // called before each step; tests let it fail
+	lost    *losses
+	fault   func() error // called before each step; tests let it fail
+
+	ownersChanged bool // since things were staged
+	near          near
+	beside        besides
+	steps         []step          // written down and not taken yet, at most a batch
+	coming        map[string]bool // directories that steps will make
+	touched       map[string]bool // directories that are there and written down, some of them
+}
+
+// step is one act on the host.
+type step struct {
+	path string
+	take func() error
 }
 
 // batch is how many steps are written down with one fsync.
 const batch = 512
 
-// commit puts changes in place, in order. What is there at that moment is what
-// is replaced, whatever the plan saw: packages were installed in between.
-func (c *committer) commit(ctx context.Context, changes []change) error {
-	for part := range slices.Chunk(changes, batch) {
-		if err := ctx.Err(); err != nil {
+// maxTouched bounds the memory for directories. One that is forgotten is written
+// down twice: the undo goes backwards and ends with what was there first.
+const maxTouched = 1024
+
+// commit puts changes in place, in order.
+func (c *committer) commit(ctx context.Context, changes ...change) error {
+	for _, ch := range changes {
+		if err := c.add(ctx, ch); err != nil {
 			return err
 		}
-		var steps []func() error
-		for i := range part {
-			step, err := c.prepare(&part[i])
-			if err != nil {
-				return fmt.Errorf("file %s: %w", c.work.root.Path(part[i].path), err)
-			}
-			steps = append(steps, step)
-		}
-		if err := c.journal.sync(); err != nil {
+	}
+	return c.flush(ctx)
+}
+
+// add prepares ch, and takes the steps if there is a batch of them. What is at
+// its path at that moment is what is replaced, whatever the plan saw: packages
+// were installed in between.
+func (c *committer) add(ctx context.Context, ch change) error {
+	if err := c.prepare(ch); err != nil {
+		return fmt.Errorf("file %s: %w", c.work.root.Path(ch.path), err)
+	}
+	return c.full(ctx)
+}
+
+// full takes the steps if there is a batch of them.
+func (c *committer) full(ctx context.Context) error {
+	if len(c.steps) < batch {
+		return nil
+	}
+	return c.flush(ctx)
+}
+
+// flush makes what was written down durable and takes the steps.
+func (c *committer) flush(ctx context.Context) error {
+	defer func() {
+		c.steps = c.steps[:0]
+		clear(c.coming)
+		c.near.close() // names change only through here, but for what comes between
+	}()
+	if err := errors.Join(ctx.Err(), c.journal.sync()); err != nil {
+		return err
+	}
+	for _, s := range c.steps {
+		if err := errors.Join(c.fault(), ctx.Err()); err != nil {
 			return err
 		}
-		for i, step := range steps {
-			if err := errors.Join(c.fault(), ctx.Err()); err != nil {
-				return err
-			}
-			if err := step(); err != nil {
-				return fmt.Errorf("file %s: %w", c.work.root.Path(part[i].path), err)
-			}
+		if err := s.take(); err != nil {
+			return fmt.Errorf("file %s: %w", c.work.root.Path(s.path), err)
 		}
 	}
 	return nil
 }
 
-// prepare writes down what putting ch in place does, and returns the act.
-func (c *committer) prepare(ch *change) (func() error, error) {
+// prepare writes down what putting ch in place does, as steps.
+func (c *committer) prepare(ch change) error {
 	if err := c.parents(ch.path); err != nil {
-		return nil, err
+		return err
 	}
-	d, name, err := c.work.root.OpenParent(ch.path)
+	exists, err := c.exists(ch.path)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { _ = d.Close() }()
-	_, err = d.Lstat(name)
-	exists := err == nil
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+	if ch.entry.Type == artifact.TypeDir { // attributes come last, in finishDirs
+		if exists || c.coming[ch.path] {
+			return c.touch(ch.path)
+		}
+		return c.mkdir(ch.path, 0o700, nil)
 	}
-	if ch.entry.Type == artifact.TypeDir {
-		return c.prepareDir(ch, d, name, exists)
-	}
-	w, err := c.work.beside(ch.path)
+	w, err := c.beside.of(ch.path)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	old := ""
+	old, r := "", record{Op: opCreate, Path: rawPath(ch.path)}
 	if exists {
 		old = c.work.slot()
-		err = c.journal.write(record{Op: opReplace, Path: rawPath(ch.path), Work: rawPath(w.path), Slot: old})
-	} else {
-		err = c.journal.write(record{Op: opCreate, Path: rawPath(ch.path)})
+		r = record{Op: opReplace, Path: rawPath(ch.path), Work: rawPath(w.path), Slot: old}
 	}
-	return func() error { return c.put(ch, w, old) }, err
+	c.steps = append(c.steps, step{ch.path, func() error { return c.put(ch, w, old) }})
+	return c.journal.write(r)
 }
 
-// prepareDir makes a directory at once, because what comes next goes into it;
-// attributes come last, in finishDirs.
-func (c *committer) prepareDir(ch *change, d *host.Dir, name string, exists bool) (func() error, error) {
-	done := func() error { return nil }
-	if exists {
-		return done, c.touch(ch.path)
+// exists reports whether there is something at p, whose parents are there or
+// coming.
+func (c *committer) exists(p string) (bool, error) {
+	if c.coming[path.Dir(p)] {
+		return false, nil
 	}
-	c.touched[ch.path] = true
-	return done, c.mkdir(d, name, ch.path, 0o700)
-}
-
-func (c *committer) mkdir(d *host.Dir, name, p string, perm uint32) error {
-	if err := c.journal.write(record{Op: opMkdir, Path: rawPath(p)}); err != nil {
-		return err
-	}
-	if err := errors.Join(c.journal.sync(), c.fault()); err != nil {
-		return err
-	}
-	return d.Mkdir(name, perm)
-}
-
-// put makes the staged content the file at ch.path, with its attributes. If
-// something is there, it keeps a second name in the work directory, so that at
-// no moment there is nothing.
-func (c *committer) put(ch *change, w *workDir, old string) error {
-	d, name, err := c.work.root.OpenParent(ch.path)
+	d, name, err := c.near.parent(p)
 	if err != nil {
-		return err
+		return false, err
 	}
-	defer func() { _ = d.Close() }()
+	_, err = d.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// put makes the staged content the file at ch.path. If something is there, it
+// keeps a second name in the work directory, so that at no moment there is
+// nothing.
+func (c *committer) put(ch change, w *workDir, old string) error {
 	slot := ch.slot
-	if ch.entry.Type == artifact.TypeHardlink {
+	switch {
+	case ch.entry.Type == artifact.TypeHardlink:
+		var err error
 		if slot, err = c.linkSlot(ch, w); err != nil {
 			return err
 		}
-	} else {
+	case ch.plain || c.ownersChanged:
+		if st, err := w.Lstat(slot); err != nil || (ch.entry.Piece.Number > 0 && st.Size != ch.entry.FileSize()) {
+			return errors.Join(err, fmt.Errorf("%d bytes staged of %d", st.Size, ch.entry.FileSize()))
+		}
 		lost, err := archive.SetAttributes(w.Dir, slot, ch.entry, c.owners.of(ch.entry))
 		if err != nil {
 			return err
 		}
-		if len(lost) > 0 {
-			c.lost[ch.path] = lost
-		}
+		c.lost.add(ch.path, lost)
+	}
+	d, name, err := c.near.parent(ch.path)
+	if err != nil {
+		return err
 	}
 	if old != "" {
 		err := d.Link(name, w.Dir, old)
@@ -149,7 +184,7 @@ func (c *committer) put(ch *change, w *workDir, old string) error {
 }
 
 // linkSlot gives the file ch is another name of a name in the work directory.
-func (c *committer) linkSlot(ch *change, w *workDir) (string, error) {
+func (c *committer) linkSlot(ch change, w *workDir) (string, error) {
 	first := ch.entry
 	first.Path = ch.entry.Link
 	d, name, err := c.work.root.OpenParent(target(first))
@@ -167,7 +202,7 @@ func (c *committer) linkSlot(ch *change, w *workDir) (string, error) {
 
 // copySlot copies the file ch is another name of: another filesystem is mounted
 // between the two here, and no file has names on both.
-func (c *committer) copySlot(ch *change, d *host.Dir, name string, w *workDir, slot string) (err error) {
+func (c *committer) copySlot(ch change, d *host.Dir, name string, w *workDir, slot string) (err error) {
 	f, err := d.Open(name)
 	if err != nil {
 		return err
@@ -179,63 +214,9 @@ func (c *committer) copySlot(ch *change, d *host.Dir, name string, w *workDir, s
 	}
 	e := ch.entry
 	e.Type, e.Size = artifact.TypeFile, st.Size
-	if err := archive.Create(w.Dir, slot, e, f); err != nil {
-		return err
-	}
-	_, err = archive.SetAttributes(w.Dir, slot, e, c.owners.of(e))
+	lost, err := new(archive.Maker).Create(w.Dir, slot, e, c.owners.of(e), f)
+	c.lost.add(ch.path, lost)
 	return err
-}
-
-// parents makes the directories p lies in where they are missing, and writes
-// down the state of the one that is about to change.
-func (c *committer) parents(p string) error {
-	dir := path.Dir(p)
-	if c.touched[dir] {
-		return nil
-	}
-	if c.work.root.Exists(dir) {
-		return c.touch(dir)
-	}
-	if err := c.parents(dir); err != nil {
-		return err
-	}
-	d, name, err := c.work.root.OpenParent(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = d.Close() }()
-	c.touched[dir] = true
-	home, ok := c.homes[dir]
-	if !ok {
-		return c.mkdir(d, name, dir, 0o755)
-	}
-	if err := c.mkdir(d, name, dir, 0o700); err != nil || c.owners.asIs {
-		return err
-	}
-	o := c.owners.of(artifact.Entry{User: home.Name, Group: home.Group})
-	return d.Chown(name, o.UID, o.GID)
-}
-
-// touch writes down the attributes of existing directory p before it changes.
-func (c *committer) touch(p string) error {
-	if c.touched[p] || p == "/" {
-		return nil
-	}
-	c.touched[p] = true
-	p, err := c.work.root.Resolve(p)
-	if err != nil {
-		return err
-	}
-	d, name, err := c.work.root.OpenParent(p)
-	if err != nil || name == "" {
-		return err
-	}
-	defer func() { _ = d.Close() }()
-	e, err := attributesOf(d, name, strings.TrimPrefix(p, "/"))
-	if err != nil {
-		return err
-	}
-	return c.journal.write(record{Op: opAttr, Path: rawPath(p), Entry: e})
 }
 
 // remove moves p, whatever it is, out of the way.
@@ -248,7 +229,7 @@ func (c *committer) remove(p string) error {
 		return err
 	}
 	defer func() { _ = d.Close() }()
-	w, err := c.work.beside(p)
+	w, err := c.beside.of(p)
 	if err != nil {
 		return err
 	}
@@ -258,32 +239,4 @@ func (c *committer) remove(p string) error {
 		return err
 	}
 	return d.Rename(name, w.Dir, slot)
-}
-
-// finishDirs sets the attributes of those of the snapshot's directories that
-// the commit changed something in, deepest first, once nothing changes any more.
-func (c *committer) finishDirs(dirs []artifact.Entry) error {
-	if err := c.journal.sync(); err != nil {
-		return err
-	}
-	for _, e := range slices.Backward(dirs) {
-		if !c.touched[target(e)] {
-			continue
-		}
-		if err := c.fault(); err != nil {
-			return err
-		}
-		d, name, err := c.work.root.OpenParent(target(e))
-		if err != nil {
-			return err
-		}
-		lost, err := archive.SetAttributes(d, name, e, c.owners.of(e))
-		if err = errors.Join(err, d.Close()); err != nil {
-			return fmt.Errorf("directory %s: %w", c.work.root.Path(target(e)), err)
-		}
-		if len(lost) > 0 {
-			c.lost[target(e)] = lost
-		}
-	}
-	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"path"
 
 	"golang.org/x/sys/unix"
@@ -14,25 +13,6 @@ import (
 	"github.com/xcrate/xcrate/internal/archive"
 	"github.com/xcrate/xcrate/internal/host"
 )
-
-// state says how an entry relates to what the host has in its place.
-type state string
-
-const (
-	isNew     state = "new"
-	isChanged state = "changed"
-	isSame    state = "same"
-	isKept    state = "kept" // a symlink to a directory stands where a directory goes
-	isClash   state = "clash"
-)
-
-// change is an entry that is not on the host as the snapshot has it.
-type change struct {
-	entry artifact.Entry
-	path  string // on the host, with leading slash
-	state state
-	slot  string // name of the staged content in the work directory, "" for none
-}
 
 // target is where an entry goes on the host: packages have a directory of
 // their own, everything else keeps its path.
@@ -43,96 +23,143 @@ func target(e artifact.Entry) string {
 	return "/" + e.Path
 }
 
-// comparer holds what comparing entries with a host needs.
+// comparer compares entries with a host, in the order of the catalog.
 type comparer struct {
-	root   *host.Root
+	near
 	owners *owners
-	// replaced are entries that will get a new inode: hard links to them must
-	// be made again.
-	replaced map[string]bool
-	dir      *host.Dir // of the last entry looked at
-	at       string
+	absent absent
+	// replaced are the files of the host that will be replaced: names of theirs
+	// that are hard links must be made again.
+	replaced map[host.Inode]bool
+	whole    *host.File // the file the pieces that come belong to, nil if it has changed anyhow
+	pieces   state      // what is known of it so far
+	buf      []byte
+	sum      *artifact.Digester
 }
 
 func newComparer(root *host.Root, o *owners) *comparer {
-	return &comparer{root: root, owners: o, replaced: map[string]bool{}}
+	return &comparer{near: near{root: root}, owners: o, replaced: map[host.Inode]bool{}}
 }
 
 func (c *comparer) close() {
-	if c.dir != nil {
-		_ = c.dir.Close()
+	c.near.close()
+	if c.whole != nil {
+		_ = c.whole.Close() // it was only read
 	}
 }
 
-// parent opens the directory of p; neighbours come one after the other.
-func (c *comparer) parent(p string) (*host.Dir, string, error) {
-	if dir := path.Dir(p); c.dir == nil || c.at != dir {
-		d, err := c.root.OpenDir(dir)
-		if err != nil {
-			return nil, "", err
-		}
-		c.close()
-		c.dir, c.at = d, dir
-	}
-	return c.dir, path.Base(p), nil
-}
-
-// compare says how e relates to what is at its target.
-func (c *comparer) compare(e artifact.Entry) (state, error) {
+// compare says how e relates to what is at its target. Of a file in pieces that
+// is known only with the last of them: done is false before.
+func (c *comparer) compare(e artifact.Entry) (s state, done bool, err error) {
 	p := target(e)
-	s, err := c.look(e, p)
+	if e.IsFirst() {
+		c.pieces, err = c.look(e, p)
+	} else {
+		err = c.lookPiece(e, c.whole)
+	}
+	done = e.Piece.Number == e.Piece.Count
+	if c.whole != nil && (done || err != nil || c.pieces != isSame) {
+		err = errors.Join(err, c.whole.Close())
+		c.whole = nil
+	}
 	if err != nil {
-		return "", fmt.Errorf("file %s: %w", c.root.Path(p), err)
+		return notPlaced, false, fmt.Errorf("file %s: %w", c.root.Path(p), err)
 	}
-	if s != isSame && s != isKept {
-		c.replaced[string(e.Kind)+"\x00"+e.Path] = true
-	}
-	return s, nil
+	return c.pieces, done, nil
 }
 
 func (c *comparer) look(e artifact.Entry, p string) (state, error) {
+	if c.absent.holds(path.Dir(p)) {
+		return isNew, nil
+	}
 	d, name, err := c.parent(p)
 	if errors.Is(err, fs.ErrNotExist) {
+		c.absent.dir = path.Dir(p)
 		return isNew, nil
 	}
 	if errors.Is(err, unix.ENOTDIR) {
 		return isClash, nil
 	}
 	if err != nil {
-		return "", err
+		return notPlaced, err
 	}
 	have, st, err := archive.Stat(d, name, e.Path, c.owners.accounts)
 	if errors.Is(err, fs.ErrNotExist) {
 		return isNew, nil
 	}
-	if errors.Is(err, archive.ErrSocket) {
-		return isChanged, nil
+	s := isChanged
+	switch {
+	case errors.Is(err, archive.ErrSocket):
+	case err != nil:
+		return notPlaced, err
+	default:
+		if s, err = c.lookAt(e, have, st, d, name); err != nil {
+			return notPlaced, err
+		}
 	}
-	if err != nil {
-		return "", err
+	if s == isChanged && !st.IsDir() {
+		c.replaced[st.Inode()] = true
 	}
+	return s, nil
+}
+
+// lookAt compares e with name in d, which have and st describe.
+func (c *comparer) lookAt(e, have artifact.Entry, st host.Stat, d *host.Dir, name string) (state, error) {
 	if e.Type == artifact.TypeHardlink {
 		return c.lookLink(e, have, st)
 	}
 	if e.Type == artifact.TypeDir && have.Type == artifact.TypeSymlink {
-		if to, err := c.root.Stat(p); err == nil && to.IsDir() {
+		if to, err := c.root.Stat(target(e)); err == nil && to.IsDir() {
 			return isKept, nil
 		}
 	}
-	if (have.Type == artifact.TypeDir) != (e.Type == artifact.TypeDir) {
+	switch {
+	case (have.Type == artifact.TypeDir) != (e.Type == artifact.TypeDir):
 		return isClash, nil
-	}
-	if !c.sameAttributes(e, have) {
+	case !c.owners.same(e, have):
 		return isChanged, nil
-	}
-	if e.Type != artifact.TypeFile {
+	case e.Type != artifact.TypeFile:
 		return isSame, nil
 	}
-	same, err := sameContent(d, name, e)
-	if err != nil || !same {
-		return isChanged, err
+	f, _, err := d.OpenFile(name)
+	if err != nil {
+		return notPlaced, err
 	}
-	return isSame, nil
+	c.pieces = isSame
+	err = c.lookPiece(e, f)
+	if c.pieces == isSame && err == nil && e.Piece.Number < e.Piece.Count {
+		c.whole = f
+		return isSame, nil
+	}
+	return c.pieces, errors.Join(err, f.Close())
+}
+
+// lookPiece compares the content of e with the bytes it is to be in f.
+func (c *comparer) lookPiece(e artifact.Entry, f *host.File) error {
+	if c.pieces != isSame {
+		return nil
+	}
+	same, err := c.sameContent(f, e)
+	if err != nil || same {
+		return err
+	}
+	c.pieces = isChanged
+	st, err := f.Stat()
+	c.replaced[st.Inode()] = true
+	return err
+}
+
+// compareBuffer is large enough for most files to be one read.
+const compareBuffer = 256 << 10
+
+// sameContent reports whether f holds at e's offset what e holds.
+func (c *comparer) sameContent(f *host.File, e artifact.Entry) (bool, error) {
+	if c.buf == nil {
+		c.buf, c.sum = make([]byte, compareBuffer), artifact.NewDigester()
+	}
+	c.sum.Reset()
+	_, err := io.CopyBuffer(struct{ io.Writer }{c.sum}, struct{ io.Reader }{io.NewSectionReader(f, e.Piece.Offset, e.Size)}, c.buf)
+	return err == nil && c.sum.Sum() == e.Digest, err
 }
 
 // lookLink compares hard link e with the file have, described by st.
@@ -142,15 +169,14 @@ func (c *comparer) lookLink(e, have artifact.Entry, st host.Stat) (state, error)
 	}
 	first := e
 	first.Path = e.Link
-	if c.replaced[string(e.Kind)+"\x00"+e.Link] {
-		return isChanged, nil
-	}
 	to, err := c.root.Lstat(target(first))
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
 		return isChanged, nil
-	}
-	if err != nil {
-		return "", err
+	case err != nil:
+		return notPlaced, err
+	case c.replaced[to.Inode()]:
+		return isChanged, nil
 	}
 	if to.Dev != st.Dev { // no file has names on both: a copy stands for the link
 		if to.Size == st.Size && to.Mtim == st.Mtim && to.Mode == st.Mode {
@@ -162,48 +188,4 @@ func (c *comparer) lookLink(e, have artifact.Entry, st host.Stat) (state, error)
 		return isChanged, nil
 	}
 	return isSame, nil
-}
-
-// sameAttributes compares everything but content and names.
-func (c *comparer) sameAttributes(e, have artifact.Entry) bool {
-	if e.Kind == artifact.KindPackages {
-		have.Xattrs = e.Xattrs // dnf keeps digests of its own in attributes of the files
-	}
-	o := c.owners.of(e)
-	if !o.AsIs && (have.UID != o.UID || have.GID != o.GID) {
-		return false
-	}
-	if have.Type != e.Type || have.Link != e.Link || have.Size != e.Size ||
-		have.Major != e.Major || have.Minor != e.Minor || have.MTime != e.MTime {
-		return false
-	}
-	if e.Type != artifact.TypeSymlink && have.Mode != e.Mode {
-		return false
-	}
-	return sameXattrs(e.Xattrs, have.Xattrs)
-}
-
-// selinuxLabel is set by the policy of the host the file is on; one that the
-// snapshot does not have is no difference.
-const selinuxLabel = "security.selinux"
-
-func sameXattrs(want, have map[string]string) bool {
-	if _, ok := want[selinuxLabel]; !ok && have[selinuxLabel] != "" {
-		have = maps.Clone(have)
-		delete(have, selinuxLabel)
-	}
-	return maps.Equal(want, have)
-}
-
-func sameContent(d *host.Dir, name string, e artifact.Entry) (_ bool, err error) {
-	f, err := d.Open(name)
-	if err != nil {
-		return false, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	sum := artifact.NewDigester()
-	if _, err := io.Copy(sum, f); err != nil {
-		return false, err
-	}
-	return sum.Sum() == e.Digest, nil
 }

@@ -233,9 +233,9 @@ func (a *applier) placeDatabase(ctx context.Context) error {
 			Path: strings.TrimPrefix(p, "/"), Type: artifact.TypeFile, Mode: 0o600, User: "root", Group: "root",
 			MTime: artifact.Time{Sec: a.Now.Unix()},
 		}
-		changes = append(changes, change{entry: e, path: p, slot: t.slot})
+		changes = append(changes, change{entry: e, path: p, slot: t.slot, plain: true})
 	}
-	return a.commit.commit(ctx, changes)
+	return a.commit.commit(ctx, changes...)
 }
 
 func (a *applier) removeIfThere(p string) error {

@@ -112,6 +112,12 @@ func snapshot(t *testing.T, m memory, dbDir string) *artifact.Snapshot {
 	all = append(all, entries...)
 	layers = append(layers, desc)
 	config.Kinds = append(config.Kinds, sum(artifact.KindDatabase, entries))
+	return pack(t, m, config, layers, all)
+}
+
+// pack puts a snapshot of layers together, whose catalog lists all.
+func pack(t testing.TB, m memory, config artifact.Config, layers []ocispec.Descriptor, all []artifact.Entry) *artifact.Snapshot {
+	t.Helper()
 	var cat bytes.Buffer
 	w, err := artifact.NewCatalogWriter(&cat)
 	check(t, err)
@@ -119,7 +125,7 @@ func snapshot(t *testing.T, m memory, dbDir string) *artifact.Snapshot {
 		check(t, w.Write(e))
 	}
 	check(t, w.Close())
-	layers = append(layers, put(m, artifact.TypeCatalog, artifact.KindCatalog, cat.Bytes()))
+	layers = append(layers, put(m, artifact.TypeCatalog, artifact.KindCatalog, 1, 1, cat.Bytes()))
 	manifest, err := artifact.Pack(t.Context(), m, config, layers)
 	check(t, err)
 	s, err := artifact.Load(t.Context(), m, manifest)
@@ -127,17 +133,17 @@ func snapshot(t *testing.T, m memory, dbDir string) *artifact.Snapshot {
 	return s
 }
 
-func put(m memory, mediaType string, k artifact.Kind, b []byte) ocispec.Descriptor {
+func put(m memory, mediaType string, k artifact.Kind, part, parts int, b []byte) ocispec.Descriptor {
 	desc := content.NewDescriptorFromBytes(mediaType, b)
 	m[desc.Digest] = b
-	return artifact.LayerDescriptor(desc, k, 1, 1)
+	return artifact.LayerDescriptor(desc, k, part, parts)
 }
 
 func sum(k artifact.Kind, entries []artifact.Entry) artifact.KindSum {
 	s := artifact.KindSum{Kind: k, Parts: 1, Entries: int64(len(entries))}
 	for _, e := range entries {
 		s.Bytes += e.Size
-		if e.Type == artifact.TypeFile {
+		if e.Type == artifact.TypeFile && e.IsFirst() {
 			s.Files++
 		}
 	}
@@ -146,17 +152,52 @@ func sum(k artifact.Kind, entries []artifact.Entry) artifact.KindSum {
 
 func layer(t *testing.T, m memory, k artifact.Kind, files []file) ([]artifact.Entry, ocispec.Descriptor) {
 	t.Helper()
+	return layerPart(t, m, k, 1, 1, files)
+}
+
+func layerPart(t *testing.T, m memory, k artifact.Kind, part, parts int, files []file) ([]artifact.Entry, ocispec.Descriptor) {
+	t.Helper()
 	var b bytes.Buffer
 	w := archive.NewWriter(&b)
 	var entries []artifact.Entry
 	for _, f := range files {
-		e, err := w.Add(f.entry, strings.NewReader(f.content))
+		e, err := f.entry, error(nil)
+		if f.entry.Sparse {
+			e = addHole(t, w, f.entry)
+		} else {
+			e, err = w.Add(f.entry, strings.NewReader(f.content))
+		}
 		check(t, err)
-		e.Kind, e.Part = k, 1
+		e.Kind, e.Part = k, part
 		entries = append(entries, e)
 	}
 	check(t, w.Close())
-	return entries, put(m, artifact.TypeTar, k, b.Bytes())
+	return entries, put(m, artifact.TypeTar, k, part, parts, b.Bytes())
+}
+
+// addHole writes e, a piece that is one hole, from a real file.
+func addHole(t *testing.T, w *archive.Writer, e artifact.Entry) artifact.Entry {
+	t.Helper()
+	root, err := host.OpenRoot(t.TempDir())
+	check(t, err)
+	defer func() { check(t, root.Close()) }()
+	check(t, os.WriteFile(root.Path("hole"), nil, 0o600))
+	check(t, os.Truncate(root.Path("hole"), e.Size))
+	d, name, err := root.OpenParent("/hole")
+	check(t, err)
+	defer func() { check(t, d.Close()) }()
+	check(t, d.SetMTime(name, e.MTime))
+	_, st, err := archive.Stat(d, name, "hole", noNames{})
+	check(t, err)
+	stored := e
+	stored.Path, stored.Piece = e.StoredPath(), artifact.Piece{}
+	stored, changed, err := w.AddFile(d, name, stored, st)
+	check(t, err)
+	if changed || !stored.Sparse {
+		t.Fatalf("no hole: %+v", stored)
+	}
+	e.Digest = stored.Digest
+	return e
 }
 
 // databaseLayer dumps three tables of the sample MN in dbDir.
@@ -179,7 +220,7 @@ func databaseLayer(t *testing.T, m memory, dbDir string, config *artifact.Config
 	return layer(t, m, artifact.KindDatabase, append([]file{reg(artifact.SchemaFile, string(schemas), 0o600)}, files...))
 }
 
-func hostArch(t *testing.T) string {
+func hostArch(t testing.TB) string {
 	t.Helper()
 	root, err := host.OpenRoot(t.TempDir())
 	check(t, err)
@@ -189,7 +230,7 @@ func hostArch(t *testing.T) string {
 	return facts.Arch
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -247,7 +288,7 @@ func newFixture(t *testing.T) fixture {
 	return fixture{m, snapshot(t, m, copyTables(t, t.TempDir(), "site", "nodelist", "ipmi"))}
 }
 
-func (f fixture) options(t *testing.T, root string) Options {
+func (f fixture) options(t testing.TB, root string) Options {
 	t.Helper()
 	r, err := host.OpenRoot(root)
 	check(t, err)

@@ -2,10 +2,10 @@ package restore
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strconv"
@@ -96,31 +96,76 @@ func (j *journal) sync() error {
 
 func (j *journal) close() error { return j.f.Close() }
 
-// readJournal returns the records of the import in state. A last line that was
-// cut off by a crash is dropped: its step was never taken.
-func readJournal(state *host.Dir) (_ []record, err error) {
-	f, err := state.Open(journalFile)
+// tailBlock is how much of a journal is read at once, from its end.
+const tailBlock = 256 << 10
+
+// readBackwards calls fn for each record of the journal in state, the last one
+// first; errStop ends it. A last line that was cut off by a crash is dropped:
+// its step was never taken. No journal is one without records.
+func readBackwards(state *host.Dir, fn func(record) error) (err error) {
+	f, _, err := state.OpenFile(journalFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("journal: %w", err)
+		return fmt.Errorf("journal: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	var all []record
-	lines := bufio.NewReader(f)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			return all, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("journal: %w", err)
-		}
-		var r record
-		if err := json.Unmarshal(line, &r); err != nil {
-			return nil, fmt.Errorf("journal: record %d: %w", len(all)+1, err)
-		}
-		all = append(all, r)
+	st, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
 	}
+	var rest []byte // the beginning of what was read is the end of a line
+	complete := false
+	for off := st.Size; off > 0; {
+		block := make([]byte, min(tailBlock, off), min(tailBlock, off)+int64(len(rest)))
+		off -= int64(len(block))
+		if _, err := f.ReadAt(block, off); err != nil {
+			return fmt.Errorf("journal: %w", err)
+		}
+		rest = append(block, rest...)
+		for {
+			end := bytes.LastIndexByte(rest, '\n')
+			if end < 0 {
+				break
+			}
+			if err := readRecord(rest[end+1:], complete, fn); err != nil {
+				return stopped(err)
+			}
+			rest, complete = rest[:end], true
+		}
+	}
+	return stopped(readRecord(rest, complete, fn))
+}
+
+// errStop ends readBackwards without an error.
+var errStop = errors.New("stop")
+
+func stopped(err error) error {
+	if errors.Is(err, errStop) {
+		return nil
+	}
+	return err
+}
+
+// readRecord hands line to fn, unless no newline came after it.
+func readRecord(line []byte, complete bool, fn func(record) error) error {
+	if !complete {
+		return nil
+	}
+	var r record
+	if err := json.Unmarshal(line, &r); err != nil {
+		return fmt.Errorf("journal: record %.80q: %w", line, err)
+	}
+	return fn(r)
+}
+
+// isFinished reports whether the journal in state ends with an import that was
+// finished or undone.
+func isFinished(state *host.Dir) (done bool, err error) {
+	err = readBackwards(state, func(r record) error {
+		done = r.Op == opDone
+		return errStop
+	})
+	return done, err
 }

@@ -2,12 +2,9 @@ package restore
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"path"
+	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"oras.land/oras-go/v2/content"
@@ -34,6 +31,9 @@ type Options struct {
 	// files that cannot be read in place.
 	TempDir  string
 	Progress progress.Sink // nil for none
+	// Workers is how many parts are unpacked side by side, 0 for one per core.
+	// The result does not depend on it.
+	Workers int
 
 	fault func() error // called before each step of a commit; nil but in tests
 }
@@ -51,7 +51,8 @@ type planner struct {
 	plan     *Plan
 	owners   *owners
 	manager  pkgmgr.Manager
-	dirs     []artifact.Entry // of the snapshot that are, or will be, directories on the host
+	mirrored *mirror
+	mount    mountOf
 	need     map[uint64]*Space
 }
 
@@ -72,6 +73,9 @@ func newPlanner(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o 
 	if o.fault == nil {
 		o.fault = func() error { return nil }
 	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
 	if err := checkAccounts(s.Config.Accounts); err != nil {
 		return nil, err
 	}
@@ -80,7 +84,7 @@ func newPlanner(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o 
 		return nil, err
 	}
 	p := &planner{
-		Options: o, fetcher: f, snapshot: s, need: map[uint64]*Space{},
+		Options: o, fetcher: f, snapshot: s, need: map[uint64]*Space{}, mount: mountOf{root: o.Root},
 		owners: &owners{accounts: accounts, asIs: !isRoot()},
 		plan: &Plan{
 			Snapshot: s.Descriptor.Digest, Title: s.Config.Title(), Created: s.Config.Created, Root: o.Root.Dir(),
@@ -121,27 +125,40 @@ func (p *planner) accounts(context.Context) error {
 	return nil
 }
 
-// files compares every entry of the wanted kinds with the host.
+// files compares every entry of the wanted kinds with the host, and notes what
+// the identity trees are to hold.
 func (p *planner) files(ctx context.Context) error {
 	p.Progress.Phase("comparing", p.bytes())
+	var err error
+	if p.mirrored, err = newMirror(p.snapshot, p.wants(artifact.KindPackages)); err != nil {
+		return err
+	}
 	cmp := newComparer(p.Root, p.owners)
 	defer cmp.close()
+	p.plan.files.catalog = func(ctx context.Context, fn func(artifact.Entry) error) error {
+		return p.snapshot.Catalog(ctx, p.fetcher, fn)
+	}
 	sums := map[artifact.Kind]*FilePlan{}
-	err := p.snapshot.Catalog(ctx, p.fetcher, func(e artifact.Entry) error {
+	err = p.plan.files.catalog(ctx, func(e artifact.Entry) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		p.mirrored.note(e, p.placed(e.Kind))
+		p.plan.files.states = append(p.plan.files.states, notPlaced)
 		if !p.placed(e.Kind) {
 			return nil
 		}
 		if sums[e.Kind] == nil {
 			sums[e.Kind] = &FilePlan{Kind: e.Kind}
 		}
-		s, err := cmp.compare(e)
+		s, done, err := cmp.compare(e)
 		if err != nil {
 			return err
 		}
 		p.Progress.Add(e.Size)
+		if !done {
+			return nil
+		}
 		return p.file(e, s, sums[e.Kind])
 	})
 	if err != nil {
@@ -170,9 +187,11 @@ func (p *planner) bytes() (n int64) {
 	return n
 }
 
+// file counts the file e is, or is the last piece of, and keeps its state.
 func (p *planner) file(e artifact.Entry, s state, sum *FilePlan) error {
-	if e.Type == artifact.TypeDir && s != isKept {
-		p.dirs = append(p.dirs, e)
+	all := p.plan.files.states
+	for i := range max(e.Piece.Count, 1) { // its pieces are the last records
+		all[len(all)-1-i] = s
 	}
 	switch s {
 	case isSame:
@@ -188,10 +207,11 @@ func (p *planner) file(e artifact.Entry, s state, sum *FilePlan) error {
 		sum.New++
 	case isChanged:
 		sum.Changed++
+	case notPlaced:
+		return nil
 	}
-	sum.Bytes += e.Size
-	p.plan.changes = append(p.plan.changes, change{entry: e, path: target(e), state: s})
-	return p.addNeed(target(e), e.Size)
+	sum.Bytes += e.FileSize()
+	return p.addNeed(target(e), e.FileSize())
 }
 
 // addNeed counts size bytes to be written on the filesystem of path.
@@ -199,7 +219,7 @@ func (p *planner) addNeed(at string, size int64) error {
 	if size == 0 {
 		return nil
 	}
-	top, dev, err := filesystem(p.Root, at)
+	top, dev, err := p.mount.find(at)
 	if err != nil {
 		return err
 	}
@@ -207,78 +227,5 @@ func (p *planner) addNeed(at string, size int64) error {
 		p.need[dev] = &Space{Mount: p.Root.Path(top)}
 	}
 	p.need[dev].Need += size
-	return nil
-}
-
-// mirrors finds what lies on the host in identity trees and is not in the
-// snapshot: certificates of another CA must not mix with the restored ones.
-func (p *planner) mirrors(ctx context.Context) error {
-	var err error
-	p.plan.Remove, err = p.extras(ctx)
-	return err
-}
-
-func (p *planner) extras(ctx context.Context) ([]string, error) {
-	roots := map[string]bool{RepositoryDir: p.wants(artifact.KindPackages)}
-	for _, tree := range p.snapshot.Config.IdentityTrees {
-		if err := artifact.CheckPath(strings.TrimPrefix(tree, "/")); err != nil {
-			return nil, fmt.Errorf("config: identity tree: %w", err)
-		}
-		if strings.Count(path.Clean("/"+tree), "/") < 3 {
-			return nil, fmt.Errorf("config: identity tree %q: too near the root", tree)
-		}
-		roots[path.Clean("/"+tree)] = true
-	}
-	known, placed := map[string]bool{}, map[string]bool{RepositoryDir: p.wants(artifact.KindPackages)}
-	err := p.snapshot.Catalog(ctx, p.fetcher, func(e artifact.Entry) error {
-		if !e.Kind.IsTree() && e.Kind != artifact.KindPackages {
-			return nil
-		}
-		placed[target(e)] = p.placed(e.Kind)
-		for at := target(e); at != "/" && !known[at]; at = path.Dir(at) {
-			known[at] = true
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	extra := []string{}
-	for root, wanted := range roots {
-		if !wanted || !placed[root] {
-			continue // the snapshot has no such tree, or it is not wanted: the host's stays
-		}
-		if err := p.extraBelow(root, known, &extra); err != nil {
-			return nil, err
-		}
-	}
-	slices.Sort(extra)
-	return extra, nil
-}
-
-func (p *planner) extraBelow(dir string, known map[string]bool, extra *[]string) error {
-	names, err := p.Root.Names(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		at := path.Join(dir, name)
-		if !known[at] {
-			*extra = append(*extra, at)
-			continue
-		}
-		if st, err := p.Root.Lstat(at); err != nil || !st.IsDir() {
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		if err := p.extraBelow(at, known, extra); err != nil {
-			return err
-		}
-	}
 	return nil
 }

@@ -14,9 +14,7 @@ import (
 // installPackages puts the repository in place and has the package manager
 // install from it. What the packages' scripts generate is replaced afterwards.
 func (a *applier) installPackages(ctx context.Context) error {
-	var repository []change
-	repository, a.plan.changes = split(a.plan.changes, artifact.KindPackages)
-	if err := a.commit.commit(ctx, repository); err != nil {
+	if err := a.placeFiles(ctx, func(k artifact.Kind) bool { return k == artifact.KindPackages }); err != nil {
 		return err
 	}
 	if a.manager == nil || len(a.plan.Packages.Install) == 0 {
@@ -49,17 +47,6 @@ func (a *applier) runManager(ctx context.Context) (err error) {
 	return errors.Join(err, ctx.Err())
 }
 
-func split(all []change, k artifact.Kind) (of, rest []change) {
-	for _, c := range all {
-		if c.entry.Kind == k {
-			of = append(of, c)
-		} else {
-			rest = append(rest, c)
-		}
-	}
-	return of, rest
-}
-
 // compareAgain plans once more after packages were installed, because they may
 // have made accounts and replaced files that were as the snapshot has them.
 func (a *applier) compareAgain(ctx context.Context) error {
@@ -68,40 +55,27 @@ func (a *applier) compareAgain(ctx context.Context) error {
 		return err
 	}
 	a.owners.accounts = accounts
-	staged := map[string]string{}
-	for _, c := range a.plan.changes {
-		staged[string(c.entry.Kind)+"\x00"+c.entry.Path] = c.slot
+	a.commit.ownersChanged = true
+	again := &planner{
+		Options: a.Options, fetcher: a.fetcher, snapshot: a.snapshot, owners: a.owners, plan: &Plan{},
+		need: map[uint64]*Space{}, mount: mountOf{root: a.Root},
 	}
-	again := &planner{Options: a.Options, fetcher: a.fetcher, snapshot: a.snapshot, owners: a.owners, plan: &Plan{}, need: map[uint64]*Space{}}
 	again.Skip = append([]artifact.Kind{artifact.KindPackages}, a.Skip...)
 	for _, step := range []func(context.Context) error{again.accounts, again.files, again.mirrors, again.database} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	var missing []change
-	for i, c := range again.plan.changes {
-		slot, ok := staged[string(c.entry.Kind)+"\x00"+c.entry.Path]
-		if !ok {
-			missing = append(missing, c)
-		}
-		again.plan.changes[i].slot = slot
-	}
-	if err := a.stager().stage(ctx, missing); err != nil {
+	before, now := a.plan.files.states, again.plan.files.states
+	if err := a.stager().stage(ctx, &again.plan.files, func(n int, s state) bool { return s.missing() && !before[n].missing() }); err != nil {
 		return err
-	}
-	for _, c := range missing {
-		staged[string(c.entry.Kind)+"\x00"+c.entry.Path] = c.slot
-	}
-	for i, c := range again.plan.changes {
-		again.plan.changes[i].slot = staged[string(c.entry.Kind)+"\x00"+c.entry.Path]
 	}
 	for _, f := range again.plan.Findings {
 		if f.Code == CodeConflict { // the other checks were about the host before
 			return fmt.Errorf("%w: %s", ErrBlocked, f.Message)
 		}
 	}
-	if err := a.dropUnused(again.plan.changes); err != nil {
+	if err := a.dropUnused(ctx, now); err != nil {
 		return err
 	}
 	for _, p := range a.plan.Remove { // the repository was not compared again
@@ -109,28 +83,28 @@ func (a *applier) compareAgain(ctx context.Context) error {
 			again.plan.Remove = append(again.plan.Remove, p)
 		}
 	}
-	a.plan.changes, a.plan.Remove, a.plan.Accounts, a.dirs = again.plan.changes, again.plan.Remove, again.plan.Accounts, again.dirs
+	a.plan.Remove, a.plan.Accounts = again.plan.Remove, again.plan.Accounts
 	return a.databaseAgain(ctx, again.plan.Database)
 }
 
-// dropUnused removes what was staged for entries that need no change any more:
-// a package has brought the very same file.
-func (a *applier) dropUnused(still []change) error {
-	used := map[string]bool{}
-	for _, c := range still {
-		used[c.slot] = true
-	}
-	for _, c := range a.plan.changes {
-		if c.slot == "" || used[c.slot] {
-			continue
+// dropUnused takes over the states the entries have now, and removes what was
+// staged for those that need no change any more: a package has brought the very
+// same file. The repository has its states still.
+func (a *applier) dropUnused(ctx context.Context, now []state) error {
+	beside := besides{work: a.work}
+	err := a.plan.files.each(ctx, func(n int, s state, e artifact.Entry) error {
+		if e.Kind == artifact.KindPackages {
+			now[n] = s
 		}
-		d, err := a.work.beside(c.path)
+		if !s.missing() || now[n].missing() || !hasSlot(e) || !e.IsFirst() {
+			return nil
+		}
+		d, err := beside.of(target(e))
 		if err != nil {
 			return err
 		}
-		if err := d.Remove(c.slot); err != nil {
-			return err
-		}
-	}
-	return nil
+		return d.Remove(stagedSlot(n, e))
+	})
+	a.plan.files.states = now
+	return err
 }

@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"context"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -32,7 +33,7 @@ type Plan struct {
 	// ToDo lists what the snapshot left out and the administrator has to bring.
 	ToDo []artifact.LeftOut `json:"to_do"`
 
-	changes []change // what Files counts, in catalog order
+	files files // what Files counts
 }
 
 // FilePlan counts the entries of one kind. Kept are directories that are
@@ -77,7 +78,7 @@ type Space struct {
 
 // Empty reports whether the plan changes nothing.
 func (p *Plan) Empty() bool {
-	return len(p.changes) == 0 && len(p.Packages.Install) == 0 && len(p.Remove) == 0 &&
+	return !p.files.anyMissing() && len(p.Packages.Install) == 0 && len(p.Remove) == 0 &&
 		len(p.Database.Restore) == 0 && len(p.Database.Remove) == 0 && len(p.Accounts) == 0
 }
 
@@ -140,11 +141,13 @@ type Change struct {
 	Path  string `json:"path"`
 }
 
-// Changes lists every entry the plan adds or replaces.
-func (p *Plan) Changes() []Change {
-	all := make([]Change, 0, len(p.changes))
-	for _, c := range p.changes {
-		all = append(all, Change{State: string(c.state), Path: c.path})
-	}
-	return all
+// Changes calls fn for every entry the plan adds or replaces, in the order of
+// the catalog, which it reads again.
+func (p *Plan) Changes(ctx context.Context, fn func(Change) error) error {
+	return p.files.each(ctx, func(_ int, s state, e artifact.Entry) error {
+		if !s.missing() || !e.IsFirst() {
+			return nil
+		}
+		return fn(Change{State: s.String(), Path: target(e)})
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"golang.org/x/sync/errgroup"
 	"oras.land/oras-go/v2/content"
 
 	"github.com/xcrate/xcrate/artifact"
@@ -18,73 +19,152 @@ type stager struct {
 	work     *work
 	fetcher  content.Fetcher
 	snapshot *artifact.Snapshot
+	owners   *owners
+	workers  int
 	progress progress.Sink
+	lost     *losses
 }
 
-// stage gives every change that has content of its own a slot. It reads every
-// layer that holds one to its end: when it returns nil, the blobs behind all
-// that was staged are verified. changes are in catalog order.
-func (s *stager) stage(ctx context.Context, changes []change) error {
-	for len(changes) > 0 {
-		k, part := changes[0].entry.Kind, changes[0].entry.Part
-		n := 0
-		for n < len(changes) && changes[n].entry.Kind == k && changes[n].entry.Part == part {
-			n++
-		}
-		if err := s.layer(ctx, k, part, changes[:n]); err != nil {
-			return fmt.Errorf("kind %s, part %d: %w", k, part, err)
-		}
-		changes = changes[n:]
+// job is an entry to be staged, and its record's number.
+type job struct {
+	number int
+	entry  artifact.Entry
+}
+
+// ahead is how many entries of a part may wait for it to be read, so that the
+// next part can begin: more than most parts have.
+const ahead = 8192
+
+// stage gives every entry for which wanted is true, and that has content of its
+// own, a slot with its attributes; a file in pieces gets them from the commit.
+// Parts are read side by side, each that holds such an entry to its end: when
+// stage returns nil, the blobs behind all that was staged are verified.
+func (s *stager) stage(ctx context.Context, f *files, wanted func(n int, st state) bool) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(s.workers + 1)
+	g.Go(func() error { return s.deal(ctx, g, f, wanted) })
+	if err := g.Wait(); err != nil {
+		return err
 	}
 	return s.work.sync()
 }
 
-func (s *stager) layer(ctx context.Context, k artifact.Kind, part int, changes []change) (err error) {
-	l, err := artifact.OpenLayer(ctx, s.fetcher, s.snapshot.Layers(k)[part-1])
+// deal walks the catalog and hands each part's entries to a goroutine of g.
+func (s *stager) deal(ctx context.Context, g *errgroup.Group, f *files, wanted func(n int, st state) bool) error {
+	var jobs chan job
+	end := func() {
+		if jobs != nil {
+			close(jobs)
+		}
+	}
+	defer func() { end() }()
+	var last artifact.Entry
+	beside := besides{work: s.work}
+	return f.each(ctx, func(n int, st state, e artifact.Entry) error {
+		if !wanted(n, st) {
+			return nil
+		}
+		if e.Kind != last.Kind || e.Part != last.Part {
+			end()
+			next := make(chan job, ahead)
+			jobs, last = next, e
+			g.Go(func() error {
+				if err := s.layer(ctx, e.Kind, e.Part, next); err != nil {
+					return fmt.Errorf("kind %s, part %d: %w", e.Kind, e.Part, err)
+				}
+				return nil
+			})
+		}
+		if e.Piece.Number == 1 { // before any part that holds one of its pieces begins
+			d, err := beside.of(target(e))
+			if err != nil {
+				return err
+			}
+			if err := archive.MakeWhole(d.Dir, stagedSlot(n, e), e); err != nil {
+				return err
+			}
+		}
+		select {
+		case jobs <- job{n, e}:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}
+
+func (s *stager) layer(ctx context.Context, k artifact.Kind, part int, jobs <-chan job) (err error) {
+	layers := s.snapshot.Layers(k)
+	if part > len(layers) {
+		return fmt.Errorf("in the catalog, not in the manifest, which lists %d", len(layers))
+	}
+	l, err := artifact.OpenLayer(ctx, s.fetcher, layers[part-1])
 	if err != nil {
 		return err
 	}
 	defer l.End(ctx, &err)
-	for i := range changes {
-		if err := s.entry(ctx, l, &changes[i]); err != nil {
-			return err
+	u := unpacker{stager: s, layer: l, beside: besides{work: s.work}}
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case j, more := <-jobs:
+			if !more {
+				return nil
+			}
+			if err := u.entry(ctx, j); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
 }
 
-// entry reads on to the entry of c and stages it.
-func (s *stager) entry(ctx context.Context, l *artifact.LayerReader, c *change) error {
+// unpacker stages entries of one layer.
+type unpacker struct {
+	*stager
+	layer  *artifact.LayerReader
+	beside besides
+	maker  archive.Maker
+}
+
+// entry reads on to the entry of j and stages it.
+func (u *unpacker) entry(ctx context.Context, j job) error {
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		e, r, err := l.Next()
+		e, r, err := u.layer.Next()
 		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("entry %q: in the catalog, not in the layer", c.entry.Path)
+			return fmt.Errorf("entry %q: in the catalog, not in the layer", j.entry.StoredPath())
 		}
 		if err != nil {
 			return err
 		}
-		if e.Path != c.entry.Path {
+		if e.Path != j.entry.StoredPath() {
 			continue
 		}
-		if err := artifact.SameEntry(c.entry, e); err != nil {
+		if err := artifact.SameEntry(j.entry, e); err != nil {
 			return err
 		}
-		if e.Type == artifact.TypeDir || e.Type == artifact.TypeHardlink {
+		if !hasSlot(e) {
 			return nil
 		}
-		d, err := s.work.beside(c.path)
-		if err != nil {
-			return err
-		}
-		c.slot = s.work.slot()
-		if err := archive.Create(d.Dir, c.slot, c.entry, io.TeeReader(r, counter{s.progress})); err != nil {
-			return err
-		}
-		return nil
+		return u.unpack(j, io.TeeReader(r, counter{u.progress}))
 	}
+}
+
+func (u *unpacker) unpack(j job, r io.Reader) error {
+	p, slot := target(j.entry), stagedSlot(j.number, j.entry)
+	d, err := u.beside.of(p)
+	if err != nil {
+		return err
+	}
+	if j.entry.Piece.Number > 0 {
+		return u.maker.WritePiece(d.Dir, slot, j.entry, r)
+	}
+	lost, err := u.maker.Create(d.Dir, slot, j.entry, u.owners.of(j.entry), r)
+	u.lost.add(p, lost)
+	return err
 }
 
 // counter tells a progress sink of what passes through.

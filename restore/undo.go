@@ -29,12 +29,12 @@ func Unfinished(root *host.Root) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("import %s: %w", id, err)
 		}
-		records, err := readJournal(state)
+		done, err := isFinished(state)
 		_ = state.Close()
 		if err != nil {
 			return nil, fmt.Errorf("import %s: %w", id, err)
 		}
-		if len(records) == 0 || records[len(records)-1].Op != opDone {
+		if !done {
 			open = append(open, id)
 		}
 	}
@@ -48,22 +48,11 @@ func Undo(root *host.Root, id string) error {
 	if err != nil {
 		return fmt.Errorf("import %s: %w", id, err)
 	}
-	records, err := readJournal(state)
-	if err = errors.Join(err, state.Close()); err != nil {
-		return fmt.Errorf("import %s: %w", id, err)
-	}
-	if n := len(records); n > 0 && records[n-1].Op == opDone {
-		return fmt.Errorf("import %s: it was finished", id)
-	}
+	defer func() { _ = state.Close() }()
 	w := &work{root: root, id: id, dirs: map[uint64]*workDir{}}
 	defer w.close()
-	if _, err := w.open(path.Join(StateDir, id)); err != nil {
-		return err
-	}
-	for i := len(records) - 1; i >= 0; i-- {
-		if err := w.undoStep(records[i]); err != nil {
-			return fmt.Errorf("import %s: undo of %s %s: %w", id, records[i].Op, root.Path(string(records[i].Path)), err)
-		}
+	if err := w.undo(state); err != nil {
+		return fmt.Errorf("import %s: %w", id, err)
 	}
 	if err := w.sync(); err != nil {
 		return err
@@ -71,36 +60,70 @@ func Undo(root *host.Root, id string) error {
 	return w.discard()
 }
 
-// undoStep takes back one step, which may not have been taken, or been taken
-// back already.
-func (w *work) undoStep(r record) error {
+// undo takes back every step in the journal of state.
+func (w *work) undo(state *host.Dir) error {
+	done, err := isFinished(state)
+	if err == nil && done {
+		err = errors.New("it was finished")
+	}
+	if err == nil { // all of it can be read, before anything is put back
+		err = readBackwards(state, func(record) error { return nil })
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := w.open(path.Join(StateDir, w.id)); err != nil {
+		return err
+	}
+	u := undoer{work: w, at: near{root: w.root}, from: near{root: w.root}}
+	defer u.close()
+	return readBackwards(state, func(r record) error {
+		if err := u.step(r); err != nil {
+			return fmt.Errorf("undo of %s %s: %w", r.Op, w.root.Path(string(r.Path)), err)
+		}
+		return nil
+	})
+}
+
+// undoer takes back the steps of an import.
+type undoer struct {
+	work     *work
+	at, from near // where the steps were taken, and the work directories
+}
+
+func (u *undoer) close() {
+	u.at.close()
+	u.from.close()
+}
+
+// step takes back one step, which may not have been taken, or been taken back
+// already.
+func (u *undoer) step(r record) error {
 	switch r.Op {
 	case opBegin, opDone:
 		return nil
 	case opWork:
-		_, err := w.open(string(r.Path))
+		_, err := u.work.open(string(r.Path))
 		return ignoreMissing(err)
 	default: // the others act on a name in its directory
 	}
-	d, name, err := w.root.OpenParent(string(r.Path))
+	if r.Path == "/" {
+		return nil // the root itself
+	}
+	d, name, err := u.at.parent(string(r.Path))
 	if err != nil {
 		return ignoreMissing(err)
 	}
-	defer func() { _ = d.Close() }()
 	switch r.Op {
 	case opMkdir, opCreate:
 		return ignoreMissing(d.Remove(name))
 	case opReplace, opRemove:
-		from, err := w.root.OpenDir(string(r.Work))
+		from, slot, err := u.from.parent(path.Join(string(r.Work), r.Slot))
 		if err != nil {
 			return ignoreMissing(err)
 		}
-		defer func() { _ = from.Close() }()
-		return ignoreMissing(from.Rename(r.Slot, d, name))
+		return ignoreMissing(from.Rename(slot, d, name))
 	case opAttr:
-		if name == "" {
-			return nil // the root itself
-		}
 		_, err := archive.SetAttributes(d, name, *r.Entry, archive.Owner{UID: r.Entry.UID, GID: r.Entry.GID, AsIs: unix.Geteuid() != 0})
 		return ignoreMissing(err)
 	default:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -18,7 +19,8 @@ import (
 type work struct {
 	root    *host.Root
 	id      string
-	journal *journal            // told of every directory before it is made
+	journal *journal // told of every directory before it is made
+	mu      sync.Mutex
 	dirs    map[uint64]*workDir // by device
 	next    int
 	made    []string // directories above the state directory that were not there
@@ -86,8 +88,16 @@ func (w *work) open(p string) (*workDir, error) {
 func (w *work) state() (*host.Dir, error) { return w.root.OpenDir(path.Join(StateDir, w.id)) }
 
 // beside returns the work directory on the filesystem where p is or will be.
+// It may be called from several goroutines.
 func (w *work) beside(p string) (*workDir, error) {
-	top, dev, err := filesystem(w.root, p)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.on(filesystem(w.root, path.Dir(p)))
+}
+
+// on returns the work directory on the filesystem dev below top, and makes it
+// if there is none.
+func (w *work) on(top string, dev uint64, err error) (*workDir, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -104,37 +114,28 @@ func (w *work) beside(p string) (*workDir, error) {
 	return w.open(at)
 }
 
-// filesystem returns the top directory and the device of the filesystem that
-// holds p, or would hold it once made.
-func filesystem(root *host.Root, p string) (top string, dev uint64, err error) {
-	p, err = root.Resolve(path.Dir(p))
-	if err != nil {
-		return "", 0, err
-	}
-	var st host.Stat
-	for {
-		st, err = root.Stat(p)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, fs.ErrNotExist) || p == "/" {
-			return "", 0, err
-		}
-		p = path.Dir(p)
-	}
-	for top = p; top != "/"; top = path.Dir(top) {
-		above, err := root.Stat(path.Dir(top))
-		if err != nil {
-			return "", 0, err
-		}
-		if above.Dev != st.Dev {
-			break
-		}
-	}
-	return top, st.Dev, nil
+// besides finds work directories. It knows the last answer still, for most
+// paths come after a neighbour.
+type besides struct {
+	work *work
+	dir  string // of the last path
+	last *workDir
 }
 
-// slot returns a name no other entry of this import has.
+func (b *besides) of(p string) (*workDir, error) {
+	dir := path.Dir(p)
+	if b.last != nil && b.dir == dir {
+		return b.last, nil
+	}
+	w, err := b.work.beside(p)
+	if err == nil {
+		b.dir, b.last = dir, w
+	}
+	return w, err
+}
+
+// slot returns a name nothing else has in the work directories, for what was
+// replaced or is made here. What is staged has a stagedSlot.
 func (w *work) slot() string {
 	w.next++
 	return fmt.Sprintf("%08d", w.next)

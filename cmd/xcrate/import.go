@@ -84,7 +84,7 @@ func runImport(ctx context.Context, a *app, text string, o importOptions) (err e
 		if err != nil {
 			return err
 		}
-		return a.dryRun(plan, o)
+		return a.dryRun(ctx, plan, o)
 	}
 	var seen *restore.Plan
 	result, err := restore.Apply(ctx, s, s.Snapshot, ro, a.err, func(plan *restore.Plan) (bool, error) {
@@ -119,12 +119,12 @@ func (o importOptions) restoreOptions(a *app) (restore.Options, error) {
 	return ro, nil
 }
 
-func (a *app) dryRun(plan *restore.Plan, o importOptions) error {
+func (a *app) dryRun(ctx context.Context, plan *restore.Plan, o importOptions) error {
 	var err error
 	if o.json {
 		err = a.printJSON(plan)
 	} else {
-		err = a.print(func(p *printer) { p.plan(plan, o.showFiles) })
+		err = a.printPlan(ctx, plan, o.showFiles)
 	}
 	if err == nil && len(plan.Blocked()) > 0 {
 		return exit(exitRefused)
@@ -135,7 +135,7 @@ func (a *app) dryRun(plan *restore.Plan, o importOptions) error {
 // confirm shows the plan and asks. With --json the plan comes with the result.
 func (a *app) confirm(ctx context.Context, plan *restore.Plan, o importOptions) (bool, error) {
 	if !o.json {
-		if err := a.print(func(p *printer) { p.plan(plan, o.showFiles) }); err != nil {
+		if err := a.printPlan(ctx, plan, o.showFiles); err != nil {
 			return false, err
 		}
 	}

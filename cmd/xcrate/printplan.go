@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,9 +13,17 @@ import (
 	"github.com/xcrate/xcrate/restore"
 )
 
+// printPlan prints an import's plan, with every file if showFiles is set.
+func (a *app) printPlan(ctx context.Context, plan *restore.Plan, showFiles bool) error {
+	var listed error
+	err := a.print(func(p *printer) { listed = p.plan(ctx, plan, showFiles) })
+	return errors.Join(listed, err)
+}
+
 // plan prints an import's plan: what stands in the way first, then what would
-// be done, then what is left to the administrator.
-func (p *printer) plan(plan *restore.Plan, showFiles bool) {
+// be done, then what is left to the administrator. An error is about the
+// snapshot, which is read again for the files.
+func (p *printer) plan(ctx context.Context, plan *restore.Plan, showFiles bool) error {
 	p.line("%s", plan.Title)
 	p.line("  taken   %s", plan.Created.UTC().Format("2006-01-02 15:04:05 UTC"))
 	p.line("  digest  %s", plan.Snapshot)
@@ -21,7 +31,7 @@ func (p *printer) plan(plan *restore.Plan, showFiles bool) {
 	p.findings(plan.Findings)
 	if plan.Empty() {
 		p.line("\nNothing to do: everything is as the snapshot has it.")
-		return
+		return nil
 	}
 	p.line("\nplan:")
 	p.planPackages(plan.Packages)
@@ -41,8 +51,12 @@ func (p *printer) plan(plan *restore.Plan, showFiles bool) {
 	p.line("  What is replaced or removed is kept in %s.", restore.StateDir)
 	if showFiles {
 		p.line("\nfiles:")
-		for _, f := range plan.Changes() {
-			p.line("  %-8s %s", f.State, f.Path)
+		err := plan.Changes(ctx, func(c restore.Change) error {
+			p.line("  %-8s %s", c.State, c.Path)
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
 	if len(plan.ToDo) > 0 {
@@ -51,6 +65,7 @@ func (p *printer) plan(plan *restore.Plan, showFiles bool) {
 			p.line("  %s", l.Restore)
 		}
 	}
+	return nil
 }
 
 func (p *printer) findings(all []restore.Finding) {

@@ -82,6 +82,10 @@ func addFile(t *testing.T, w *archive.Writer, d *host.Dir, name string, e artifa
 	return got, errors.Join(err, f.Close())
 }
 
+func owner(e artifact.Entry) archive.Owner {
+	return archive.Owner{UID: e.UID, GID: e.GID, AsIs: os.Geteuid() != 0}
+}
+
 // unpack restores a layer into dir.
 func unpack(t *testing.T, dir string, all []artifact.Entry, r io.Reader) {
 	t.Helper()
@@ -89,6 +93,7 @@ func unpack(t *testing.T, dir string, all []artifact.Entry, r io.Reader) {
 	check(t, err)
 	defer root.Close()
 	tr := tar.NewReader(r)
+	var maker archive.Maker
 	for _, want := range all {
 		h, err := tr.Next()
 		check(t, err)
@@ -103,15 +108,19 @@ func unpack(t *testing.T, dir string, all []artifact.Entry, r io.Reader) {
 			check(t, from.Link(old, d, name))
 			check(t, from.Close())
 		} else {
-			check(t, archive.Create(d, name, want, tr))
+			_, err := maker.Create(d, name, want, owner(want), tr)
+			check(t, err)
 		}
 		check(t, d.Close())
 	}
 	for i := len(all) - 1; i >= 0; i-- {
 		e := all[i]
+		if e.Type != artifact.TypeDir { // the others have theirs from Create
+			continue
+		}
 		d, name, err := root.OpenParent(e.Path)
 		check(t, err)
-		lost, err := archive.SetAttributes(d, name, e, archive.Owner{UID: e.UID, GID: e.GID, AsIs: os.Geteuid() != 0})
+		lost, err := archive.SetAttributes(d, name, e, owner(e))
 		check(t, err)
 		if len(lost) > 0 {
 			t.Logf("%q: attributes not taken: %v", e.Path, lost)
@@ -389,11 +398,11 @@ func TestDamagedContent(t *testing.T) {
 	_, _ = sum.Write([]byte("good"))
 	e := artifact.Entry{Path: "f", Type: artifact.TypeFile, Size: 4, Digest: sum.Sum()}
 	for i, content := range []string{"goof", "goo", "goods", ""} {
-		if err := archive.Create(d, fmt.Sprint(i), e, strings.NewReader(content)); err == nil {
+		if _, err := new(archive.Maker).Create(d, fmt.Sprint(i), e, owner(e), strings.NewReader(content)); err == nil {
 			t.Errorf("%q was taken for %q", content, "good")
 		}
 	}
-	if err := archive.Create(d, "ok", e, strings.NewReader("good")); err != nil {
+	if _, err := new(archive.Maker).Create(d, "ok", e, owner(e), strings.NewReader("good")); err != nil {
 		t.Error(err)
 	}
 }
