@@ -187,11 +187,12 @@ func addHole(t *testing.T, w *archive.Writer, e artifact.Entry) artifact.Entry {
 	check(t, err)
 	defer func() { check(t, d.Close()) }()
 	check(t, d.SetMTime(name, e.MTime))
-	_, st, err := archive.Stat(d, name, "hole", noNames{})
+	_, st, f, err := archive.Open(d, name, "hole", noNames{})
 	check(t, err)
+	defer func() { check(t, f.Close()) }()
 	stored := e
 	stored.Path, stored.Piece = e.StoredPath(), artifact.Piece{}
-	stored, changed, err := w.AddFile(d, name, stored, st)
+	stored, changed, err := w.AddFile(f, stored, st, func([]byte) error { return nil })
 	check(t, err)
 	if changed || !stored.Sparse {
 		t.Fatalf("no hole: %+v", stored)
