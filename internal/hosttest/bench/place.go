@@ -66,7 +66,7 @@ func measurePlace(ctx context.Context, dir string, o options) (_ place, err erro
 			err = rerr
 		}
 	}()
-	p := place{filesystem: filesystem(w.dir), costs: map[string][]cost{}}
+	p := place{filesystem: w.filesystem, costs: map[string][]cost{}}
 	for range o.rounds {
 		if err := w.round(ctx, p, w.steps()); err != nil {
 			return place{}, err
@@ -99,7 +99,7 @@ func measureMany(ctx context.Context, dir string, o options) (_ place, err error
 			err = rerr
 		}
 	}()
-	p := place{filesystem: filesystem(w.dir), costs: map[string][]cost{}}
+	p := place{filesystem: w.filesystem, costs: map[string][]cost{}}
 	ours := slices.DeleteFunc(w.steps(), func(s step) bool { return !s.ours })
 	if err := w.round(ctx, p, ours); err != nil {
 		return place{}, err
@@ -109,7 +109,7 @@ func measureMany(ctx context.Context, dir string, o options) (_ place, err error
 
 // workshop is a directory with the tree and what the programs make of it.
 type workshop struct {
-	dir, xcrate string
+	dir, xcrate, filesystem string
 }
 
 // newWorkshop makes a tree in a new directory below dir and reads it once, so
@@ -119,9 +119,14 @@ func newWorkshop(ctx context.Context, dir string, o options, files int, bytes in
 	if err := unix.Statfs(dir, &fs); err != nil {
 		return workshop{}, err
 	}
-	// The tree, two copies that were unpacked, and four that are compressed.
-	if free := int64(fs.Bavail) * fs.Bsize; free < 6*bytes {
-		return workshop{}, fmt.Errorf("%d MiB free, the trees and copies take up to %d", free>>20, 6*bytes>>20)
+	// The tree, and in each round three copies that are unpacked and four that are
+	// compressed; in a tmpfs those of the last round alone.
+	need := 6 * bytes
+	if filesystem(dir) != "tmpfs" {
+		need = bytes + 5*bytes*int64(o.rounds)
+	}
+	if free := int64(fs.Bavail) * fs.Bsize; free < need {
+		return workshop{}, fmt.Errorf("%d MiB free, the trees and copies take up to %d", free>>20, need>>20)
 	}
 	// The go command looks into no directory that begins with "_".
 	dir, err := os.MkdirTemp(dir, "_xcrate-bench-")
@@ -132,7 +137,7 @@ func newWorkshop(ctx context.Context, dir string, o options, files int, bytes in
 	if dir, err = filepath.Abs(dir); err != nil {
 		return workshop{}, err
 	}
-	w := workshop{dir: dir}
+	w := workshop{dir: dir, filesystem: filesystem(dir)}
 	if w.xcrate, err = filepath.Abs(o.xcrate); err != nil {
 		return workshop{}, err
 	}
