@@ -135,6 +135,15 @@ func (a *applier) run(ctx context.Context) (stopped []string, err error) {
 	}
 	defer func() { err = errors.Join(err, a.journal.close()) }()
 	a.work.journal = a.journal
+	own, err := copyCatalog(ctx, a.fetcher, a.snapshot, state)
+	if err != nil {
+		return nil, err
+	}
+	a.fetcher = own
+	defer func() {
+		a.fetcher = own.Fetcher
+		err = errors.Join(err, own.close())
+	}()
 	a.commit = &committer{
 		work: a.work, journal: a.journal, owners: a.owners, homes: a.homes(), lost: &a.lost, fault: a.fault,
 		near: near{root: a.Root}, beside: besides{work: a.work}, coming: map[string]bool{}, touched: map[string]bool{},

@@ -114,6 +114,23 @@ func TestPieces(t *testing.T) {
 	}
 }
 
+// TestMediumPulled takes the medium away as soon as the host begins to change:
+// the import needs nothing of it any more.
+func TestMediumPulled(t *testing.T) {
+	f := pieceFixture(t)
+	want, got := t.TempDir(), t.TempDir()
+	f.apply(t, want, 2)
+	o := f.options(t, got)
+	o.fault = func() error { clear(f.m); return nil }
+	if result, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes); err != nil || result == nil {
+		t.Fatal(err)
+	}
+	if len(f.m) > 0 {
+		t.Error("the medium was still there")
+	}
+	diff(t, "restored", treeOf(t, want), treeOf(t, got))
+}
+
 // assertBig looks at the file in pieces: content, attributes, holes, names.
 func assertBig(t *testing.T, root string) {
 	t.Helper()
