@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/progress"
 )
 
 // captureOdd captures root, and returns the records by path and what was left out.
@@ -110,7 +111,7 @@ func mount(t *testing.T, source, target, kind string, flags uintptr) {
 		t.Skip("needs root: mounts")
 	}
 	check(t, unix.Mount(source, target, kind, flags, ""))
-	t.Cleanup(func() { check(t, unix.Unmount(target, unix.MNT_DETACH)) })
+	t.Cleanup(func() { _ = unix.Unmount(target, unix.MNT_DETACH) }) // some tests did that before
 }
 
 // TestMounts mounts another filesystem, the same one in another place, and a
@@ -160,7 +161,13 @@ func TestProcLike(t *testing.T) {
 	mount(t, "/proc/version", p, "", unix.MS_BIND)
 	want, err := os.ReadFile("/proc/version")
 	check(t, err)
+	claims := root.Path("/install/custom/claims") // a page, and holds a line
+	check(t, os.WriteFile(claims, nil, 0o644))
+	mount(t, "/sys/kernel/mm/transparent_hugepage/enabled", claims, "", unix.MS_BIND)
 	entries, c := captureOdd(t, opts(t, root))
+	if e := entries["install/custom/claims"]; e.Size == 0 || e.Size >= 4096 || !slices.Contains(c.Config.Changed, "/install/custom/claims") {
+		t.Errorf("%+v, changed %v", e, c.Config.Changed)
+	}
 	if e := entries["install/custom/version"]; e.Size != int64(len(want)) || e.Digest != artifact.DigestOf(want) {
 		t.Errorf("%+v, want %d bytes", e, len(want))
 	}
@@ -233,6 +240,100 @@ func TestUnreadable(t *testing.T) {
 	}
 	if l, _ := leftOut(c, "/install/custom/secret"); l.Reason != "open: permission denied" || l.Restore == "" {
 		t.Errorf("%+v", l)
+	}
+}
+
+// between acts when the walk is over and the writing begins, or when the first
+// entry is written.
+type between struct {
+	progress.Sink
+	begins, first func()
+	writing       bool
+}
+
+func (b *between) Phase(name string, total int64) {
+	if name == "writing" {
+		b.writing = true
+		if b.begins != nil {
+			b.begins()
+		}
+	}
+}
+
+func (b *between) Add(n int64) {
+	if b.writing && b.first != nil {
+		b.writing = false
+		b.first()
+	}
+}
+
+// TestVanishes removes a file with two names, one of a file that is cut into
+// pieces, and a directory, between the walk and the writing: an error that names
+// one of them, or, if wanted, a list of all.
+func TestVanishes(t *testing.T) {
+	for _, ignore := range []bool{false, true} {
+		root := node(t)
+		dir := root.Path("/install/custom/gone")
+		check(t, os.MkdirAll(dir+"/below", 0o755))
+		check(t, os.WriteFile(dir+"/a", []byte("two names"), 0o644))
+		check(t, os.Link(dir+"/a", dir+"/b"))
+		check(t, os.WriteFile(dir+"/stays", []byte("x"), 0o644))
+		o := opts(t, root)
+		o.IgnoreUnreadable = ignore
+		o.Progress = &between{Sink: progress.None(), begins: func() {
+			check(t, os.Remove(dir+"/a"))
+			check(t, os.Remove(dir+"/below"))
+		}}
+		if !ignore {
+			_, err := Capture(t.Context(), newStore(), o)
+			if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "/install/custom/gone/") {
+				t.Errorf("%v", err)
+			}
+			continue
+		}
+		entries, c := captureOdd(t, o)
+		want := []string{"/install/custom/gone/a", "/install/custom/gone/b", "/install/custom/gone/below"}
+		if !slices.Equal(c.Config.Unreadable, want) {
+			t.Errorf("unreadable: %v, want %v", c.Config.Unreadable, want)
+		}
+		if entries["install/custom/gone/stays"].Type != artifact.TypeFile {
+			t.Error("what was there was not captured")
+		}
+		if l, _ := leftOut(c, want[1]); l.Reason != "another name of /install/custom/gone/a" {
+			t.Errorf("%+v", l)
+		}
+	}
+}
+
+// TestHalfRead captures a large file in pieces of which one cannot be read when
+// it has begun: the part is begun again without it, and no other piece stays.
+func TestHalfRead(t *testing.T) {
+	root := node(t)
+	p := root.Path("/install/custom/large")
+	check(t, os.WriteFile(p, make([]byte, 300<<10), 0o644))
+	for _, ignore := range []bool{false, true} {
+		o := opts(t, root)
+		o.limits = limits{part: 110 << 10, piece: 100 << 10}
+		o.IgnoreUnreadable = ignore
+		o.Workers = 1 // the largest parts come first, and a piece is not among them
+		// Reading the begin of a process's memory is an input/output error.
+		o.Progress = &between{Sink: progress.None(), first: func() { mount(t, "/proc/self/mem", p, "", unix.MS_BIND) }}
+		if !ignore {
+			_, err := Capture(t.Context(), newStore(), o)
+			if !errors.Is(err, unix.EIO) || !strings.Contains(err.Error(), "/install/custom/large") {
+				t.Errorf("%v", err)
+			}
+			check(t, unix.Unmount(p, unix.MNT_DETACH))
+			continue
+		}
+		entries, c := captureOdd(t, o)
+		if !slices.Equal(c.Config.Unreadable, []string{"/install/custom/large"}) {
+			t.Errorf("unreadable: %v", c.Config.Unreadable)
+		}
+		if e, ok := entries["install/custom/large"]; ok {
+			t.Errorf("a piece stayed: %+v", e)
+		}
+		check(t, unix.Unmount(p, unix.MNT_DETACH))
 	}
 }
 

@@ -161,6 +161,10 @@ func (c *capture) sortLeftOut() {
 	slices.SortFunc(c.config.LeftOut, func(a, b artifact.LeftOut) int {
 		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.What, b.What))
 	})
+	// Of a file in pieces, each may have been unreadable.
+	c.config.LeftOut = slices.CompactFunc(c.config.LeftOut, func(a, b artifact.LeftOut) bool {
+		return a.Path == b.Path && a.What == whatUnreadable && b.What == whatUnreadable
+	})
 	for _, l := range c.config.LeftOut {
 		if l.What == whatUnreadable {
 			c.config.Unreadable = append(c.config.Unreadable, l.Path)

@@ -100,11 +100,24 @@ func (c *capture) unreadable(p string, err error) error {
 // the caller wants. It touches nothing that parts share.
 func (c *capture) withoutFile(p string, err error) (artifact.LeftOut, error) {
 	var cause *fs.PathError
-	if !c.o.IgnoreUnreadable || !errors.As(err, &cause) {
+	switch {
+	case !errors.As(err, &cause):
 		return artifact.LeftOut{}, err
+	case !c.o.IgnoreUnreadable:
+		return artifact.LeftOut{}, &readError{err}
 	}
 	return artifact.LeftOut{Path: p, What: whatUnreadable, Reason: cause.Op + ": " + cause.Err.Error(), Restore: "copy it by hand, if it can be read at all"}, nil
 }
+
+// ErrUnreadable is what errors about files of the host are that could be left
+// out with IgnoreUnreadable.
+var ErrUnreadable = errors.New("cannot be read")
+
+// readError marks an error of the host, before anything of the file was written.
+type readError struct{ error }
+
+func (e *readError) Unwrap() error        { return e.error }
+func (e *readError) Is(target error) bool { return target == ErrUnreadable }
 
 // whatUnreadable is what is said of a file that could not be read.
 const whatUnreadable = "could not be read"

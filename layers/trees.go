@@ -64,6 +64,9 @@ func (t *treeSet) write(ctx context.Context, kinds ...artifact.Kind) error {
 	if err := t.writeSpans(ctx, spans, written); err != nil {
 		return err
 	}
+	if err := t.dropHalves(ctx, spans, written); err != nil {
+		return err
+	}
 	for _, k := range kinds {
 		var parts []part
 		entries := int64(0)
@@ -159,14 +162,14 @@ func (s *span) bytes() (n int64) {
 	return n
 }
 
-// writeSpan writes one part. A file that turns out to be unreadable when half of
-// it is written is left out, and the part begun again.
-func (t *treeSet) writeSpan(ctx context.Context, s *span) (part, error) {
+// writeSpan writes one part but for the items of without. A file that turns out
+// to be unreadable when half of it is written is left out too, and the part
+// begun again.
+func (t *treeSet) writeSpan(ctx context.Context, s *span, without ...artifact.LeftOut) (part, error) {
 	mediaType, err := t.c.mediaType(ctx, s)
 	if err != nil {
 		return part{}, err
 	}
-	var without []artifact.LeftOut
 	for {
 		p, err := t.c.write(ctx, s.kind, s.n, mediaType, func(w *partWriter) error {
 			tw := treeWriter{c: t.c, w: w, first: t.first[s.kind], found: t.found, piece: s.piece, without: without}
@@ -185,6 +188,50 @@ func (t *treeSet) writeSpan(ctx context.Context, s *span) (part, error) {
 		}
 		without = append(without, broken.left)
 	}
+}
+
+// dropHalves sees to it that nothing refers to what could not be read: the other
+// pieces of a file of which one could not go too, and its other names.
+func (t *treeSet) dropHalves(ctx context.Context, spans []*span, written map[*span]part) error {
+	for again := true; again; {
+		again = false
+		gone := map[string]bool{}
+		for _, s := range spans {
+			for _, l := range written[s].left {
+				gone[l.Path] = true
+			}
+		}
+		if len(gone) == 0 {
+			return nil
+		}
+		for _, s := range spans {
+			without := t.halves(s, gone, written[s].left)
+			if len(without) == len(written[s].left) {
+				continue
+			}
+			p, err := t.writeSpan(ctx, s, without...)
+			if err != nil {
+				return err
+			}
+			written[s], again = p, true
+		}
+	}
+	return nil
+}
+
+// halves returns left and what of s has to go with it because paths are gone.
+func (t *treeSet) halves(s *span, gone map[string]bool, left []artifact.LeftOut) []artifact.LeftOut {
+	for _, it := range s.items {
+		p, first := it.path(), t.first[s.kind][t.found.inode(it)]
+		switch {
+		case slices.ContainsFunc(left, func(l artifact.LeftOut) bool { return l.Path == p }):
+		case gone[p]:
+			left = append(left, artifact.LeftOut{Path: p, What: whatUnreadable, Reason: "a piece of it could not be read"})
+		case it.link > 0 && gone[first]:
+			left = append(left, artifact.LeftOut{Path: p, What: whatUnreadable, Reason: "another name of " + first})
+		}
+	}
+	return left
 }
 
 // note remembers what the next capture needs, and what the secrets do.

@@ -87,11 +87,6 @@ func (t *treeWriter) add(it item) error {
 	return err
 }
 
-// readError marks errors of the host, before anything of the file was written.
-type readError struct{ error }
-
-func (e *readError) Unwrap() error { return e.error }
-
 func (t *treeWriter) write(it item) error {
 	d, err := t.parent(it)
 	if err != nil {
@@ -173,8 +168,8 @@ func (t *treeWriter) unread(f *host.File, it item, written bool, err error) erro
 	if !written {
 		return &readError{err}
 	}
-	left, lerr := t.c.withoutFile(it.path(), err)
-	if lerr != nil {
+	left, err := t.c.withoutFile(it.path(), err)
+	if err != nil {
 		return err
 	}
 	return &brokenError{left}

@@ -236,14 +236,14 @@ func modes(t *testing.T, dir string) {
 	}
 }
 
-// TestParts captures a tree that takes several parts. One changed file makes
-// one new part, and what cannot be compressed is stored as it is.
+// TestParts captures a tree of 50,000 files that takes several parts. One changed
+// file makes one new part, and what cannot be compressed is stored as it is.
 func TestParts(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: an import sets owners")
 	}
 	mn, usb, root := filepath.Join(t.TempDir(), "mn"), filepath.Join(t.TempDir(), "usb"), t.TempDir()
-	o := hosttest.SampleOptions{Nodes: 5, InstallFiles: 3000, InstallBytes: 400 << 20}
+	o := hosttest.SampleOptions{Nodes: 5, InstallFiles: 50_000, InstallBytes: 500 << 20}
 	if err := hosttest.SampleMN(mn, o); err != nil {
 		t.Fatal(err)
 	}

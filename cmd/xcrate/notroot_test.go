@@ -73,12 +73,17 @@ func TestNotRoot(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("x"), 0o600); err != nil { // root's, not nobody's
 		t.Fatal(err)
 	}
-	if out := asNobody(t, exitError, dir, bin, "export", "other", "--root", "mn"); !strings.Contains(out, "custom/closed: permission denied") {
+	if out := asNobody(t, exitError, dir, bin, "export", "other", "--root", "mn"); !strings.Contains(out, "custom/closed: permission denied") || !strings.Contains(out, "--ignore-unreadable") {
 		t.Errorf("export of a file that cannot be read:\n%s", out)
 	}
 	if _, err := os.Lstat(filepath.Join(dir, "other")); err == nil {
 		t.Error("the failed export left its destination behind")
 	}
+	listed := asNobody(t, exitWarnings, dir, bin, "export", "other", "--root", "mn", "--ignore-unreadable")
+	if !strings.Contains(listed, "could not be read, and are not in the snapshot:") || !strings.Contains(listed, "/install/custom/closed") {
+		t.Errorf("export without what cannot be read:\n%s", listed)
+	}
+	asNobody(t, 0, dir, bin, "verify", "other")
 	if out := asNobody(t, exitError, dir, bin, "export", "live"); !strings.Contains(out, "not root") {
 		t.Errorf("export of the live root:\n%s", out)
 	}

@@ -3,6 +3,7 @@ package archive_test
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"sort"
 	"strings"
 	"syscall"
@@ -234,6 +236,9 @@ func decorate(t *testing.T, p string, rnd *rand.Rand) {
 				t.Fatal(err)
 			}
 		}
+		if os.Geteuid() == 0 {
+			special(t, p, st.Mode(), rnd)
+		}
 		mode := []uint32{0o644, 0o600, 0o755, 0o4755, 0o2755, 0o1777, 0o000, 0o444}[rnd.IntN(8)]
 		if os.Geteuid() != 0 {
 			mode |= 0o600 // others must still be able to read what they made
@@ -243,6 +248,41 @@ func decorate(t *testing.T, p string, rnd *rand.Rand) {
 	sec := []int64{1700000000, -86400 * 365 * 10, 0, 1, 4102444800}[rnd.IntN(5)]
 	ts := []unix.Timespec{{Sec: sec}, {Sec: sec, Nsec: int64(rnd.IntN(2)) * 123456789}}
 	check(t, unix.UtimesNanoAt(unix.AT_FDCWD, p, ts, unix.AT_SYMLINK_NOFOLLOW))
+}
+
+// special sets attributes that the system itself reads: an ACL (acl(5), and the
+// kernel's posix_acl_xattr.h), file capabilities (capabilities(7)), a label.
+func special(t *testing.T, p string, mode os.FileMode, rnd *rand.Rand) {
+	t.Helper()
+	entry := func(tag, perm uint16, id uint32) []byte {
+		b := binary.LittleEndian.AppendUint16(nil, tag)
+		return binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint16(b, perm), id)
+	}
+	const none = 0xffffffff
+	acl := slices.Concat([]byte{2, 0, 0, 0}, // user, user 1000, group, group 7, mask, other
+		entry(1, 6, none), entry(2, 7, 1000), entry(4, 4, none), entry(8, 5, 7), entry(16, 7, none), entry(32, 0, none))
+	capability := []byte{1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0} // cap_net_raw=ep
+	set := func(name string, value []byte) {
+		if err := unix.Lsetxattr(p, name, value, 0); err != nil && !errors.Is(err, unix.ENOTSUP) {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	switch rnd.IntN(6) {
+	case 0:
+		set("system.posix_acl_access", acl)
+	case 1:
+		if mode.IsDir() {
+			set("system.posix_acl_default", acl)
+		}
+	case 2:
+		if mode.IsRegular() {
+			set("security.capability", capability)
+		}
+	case 3:
+		if mode.IsRegular() || mode.IsDir() {
+			set("security.selinux", []byte("system_u:object_r:etc_t:s0\x00"))
+		}
+	}
 }
 
 // describe is everything that has to be equal about a path.
