@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math/bits"
 	"path"
-	"slices"
-	"strings"
 
 	"github.com/zeebo/blake3"
 
@@ -189,21 +187,4 @@ func nameThem(pieces []piece, taken func(string) bool) {
 			return
 		}
 	}
-}
-
-// cutKind cuts the items of kind k.
-func (c *capture) cutKind(k artifact.Kind, items []item) ([]*span, error) {
-	given := map[string]bool{}
-	taken := func(p string) bool {
-		_, found := slices.BinarySearchFunc(items, p, func(it item, p string) int { return strings.Compare(it.rel(), p) })
-		return found || given[p]
-	}
-	cut := cutter{limits: c.o.limits, divide: func(it item) ([]piece, error) {
-		pieces, err := c.divide(it, taken)
-		for _, p := range pieces {
-			given[p.entry.Piece.Stored] = true
-		}
-		return pieces, err
-	}}
-	return cut.cut(k, items)
 }

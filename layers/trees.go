@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -18,7 +19,7 @@ import (
 // trees writes the tree kinds from what the scan found, each in parts. Secrets
 // come last, because other parts find some of them.
 func (c *capture) trees(ctx context.Context, found *scanner) error {
-	t := &treeSet{c: c, found: found, first: map[artifact.Kind]map[host.Inode]string{}}
+	t := &treeSet{c: c, found: found, first: map[artifact.Kind]map[host.Inode]string{}, given: map[string]bool{}}
 	var total int64
 	for _, items := range found.items {
 		for _, it := range items {
@@ -47,7 +48,8 @@ type treeSet struct {
 	// first is, of every file with several names in a kind, the first. The
 	// others become hard links to it.
 	first    map[artifact.Kind]map[host.Inode]string
-	parts    int // so far
+	parts    int             // so far
+	given    map[string]bool // names of pieces
 	diverted []item
 }
 
@@ -100,7 +102,7 @@ func (t *treeSet) cut(kinds []artifact.Kind) ([]*span, error) {
 				items[i].size = 0 // a name, no content
 			}
 		}
-		spans, err := t.c.cutKind(k, items)
+		spans, err := cutter{limits: t.c.o.limits, divide: t.divide}.cut(k, items)
 		if err != nil {
 			return nil, fmt.Errorf("kind %s: %w", k, err)
 		}
@@ -110,6 +112,26 @@ func (t *treeSet) cut(kinds []artifact.Kind) ([]*span, error) {
 		return nil, fmt.Errorf("%d parts of up to 1 GiB: a snapshot has at most %d", t.parts, artifact.MaxParts)
 	}
 	return all, nil
+}
+
+// divide cuts a file into pieces, whose names no other file has, of whatever
+// kind: by hand all kinds are unpacked into one directory.
+func (t *treeSet) divide(it item) ([]piece, error) {
+	pieces, err := t.c.divide(it, func(p string) bool {
+		if t.given[p] {
+			return true
+		}
+		for _, items := range t.found.items {
+			if _, found := slices.BinarySearchFunc(items, p, func(it item, p string) int { return strings.Compare(it.rel(), p) }); found {
+				return true
+			}
+		}
+		return false
+	})
+	for _, p := range pieces {
+		t.given[p.entry.Piece.Stored] = true
+	}
+	return pieces, err
 }
 
 // takeOver takes unchanged parts from the base. A base that cannot be read is
