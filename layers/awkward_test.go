@@ -251,7 +251,7 @@ type between struct {
 	writing       bool
 }
 
-func (b *between) Phase(name string, total int64) {
+func (b *between) Phase(name string, _ int64) {
 	if name == "writing" {
 		b.writing = true
 		if b.begins != nil {
@@ -260,7 +260,7 @@ func (b *between) Phase(name string, total int64) {
 	}
 }
 
-func (b *between) Add(n int64) {
+func (b *between) Add(int64) {
 	if b.writing && b.first != nil {
 		b.writing = false
 		b.first()

@@ -19,9 +19,9 @@ type item struct {
 	dir  *folder
 	name string
 	size int64 // bytes of data
-	// print changes when anything but the content changes, and with the content,
+	// stamp changes when anything but the content changes, and with the content,
 	// because the change time does.
-	print uint64
+	stamp uint64
 	// link numbers the files with several names, from 1; 0 for all others.
 	link uint32
 	// file says that it is a regular file. fresh, that it was changed so shortly
@@ -98,7 +98,7 @@ func fingerprint(st host.Stat, names *host.Accounts) uint64 {
 
 // take adds what lies at name in dir, of which data bytes are no holes, to kind k.
 func (s *scanner) take(dir *folder, name string, st host.Stat, data int64, k artifact.Kind) {
-	it := item{dir: dir, name: name, size: data, file: st.IsRegular(), print: fingerprint(st, s.c.accounts)}
+	it := item{dir: dir, name: name, size: data, file: st.IsRegular(), stamp: fingerprint(st, s.c.accounts)}
 	it.fresh = !s.settled(st)
 	if it.file && st.Nlink > 1 {
 		s.linked = append(s.linked, st.Inode())

@@ -39,16 +39,16 @@ const writerVersion = "1"
 // sum computes the key of s; false if the times of a file in it prove nothing.
 func (s *span) sum(c Compression) bool {
 	h := blake3.New()
-	fmt.Fprintf(h, "%s\x00%s\x00%s\x00%d\x00", writerVersion, s.kind, c, len(s.items))
+	b := fmt.Appendf(nil, "%s\x00%s\x00%s\x00%d\x00", writerVersion, s.kind, c, len(s.items))
 	if s.piece != nil {
-		fmt.Fprintf(h, "%+v\x00", s.piece.entry.Piece)
+		b = fmt.Appendf(b, "%+v\x00", s.piece.entry.Piece)
 	}
+	_, _ = h.Write(b) // a hash never fails
 	settled := true
-	var b []byte
 	for _, it := range s.items {
 		b = append(append(append(b[:0], it.dir.path...), '/'), it.name...)
-		b = binary.LittleEndian.AppendUint64(append(b, 0), it.print)
-		_, _ = h.Write(b) // a hash never fails
+		b = binary.LittleEndian.AppendUint64(append(b, 0), it.stamp)
+		_, _ = h.Write(b)
 		settled = settled && !it.fresh
 	}
 	h.Sum(s.key[:0])

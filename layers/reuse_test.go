@@ -1,6 +1,7 @@
 package layers
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"reflect"
@@ -174,7 +175,7 @@ func firstError(errs ...error) error {
 }
 
 func ignoreUnsupported(err error) error {
-	if err == unix.ENOTSUP {
+	if errors.Is(err, unix.ENOTSUP) {
 		return nil
 	}
 	return err

@@ -45,12 +45,9 @@ func (t *treeWriter) parent(it item) (*host.Dir, error) {
 	if t.dir != nil && t.at == it.dir.path {
 		return t.dir, nil
 	}
-	var d *host.Dir
-	var err error
-	if below, ok := strings.CutPrefix(it.dir.path, t.at+"/"); ok && t.dir != nil && !strings.Contains(below, "/") {
-		d, err = t.dir.OpenDir(below)
-	}
-	if d == nil {
+	d, ok := t.below(it.dir.path)
+	if !ok {
+		var err error
 		if d, err = t.c.o.Root.OpenDir("/" + it.dir.path); err != nil {
 			return nil, err
 		}
@@ -58,6 +55,16 @@ func (t *treeWriter) parent(it item) (*host.Dir, error) {
 	t.close()
 	t.dir, t.at = d, it.dir.path
 	return d, nil
+}
+
+// below opens directory p, if it lies right below the last one.
+func (t *treeWriter) below(p string) (*host.Dir, bool) {
+	name, ok := strings.CutPrefix(p, t.at+"/")
+	if !ok || t.dir == nil || strings.Contains(name, "/") {
+		return nil, false
+	}
+	d, err := t.dir.OpenDir(name)
+	return d, err == nil // the way from the root tells what is wrong
 }
 
 func (t *treeWriter) add(it item) error {

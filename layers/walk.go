@@ -93,7 +93,7 @@ func (s *scanner) subdir(w walkDir, name, p string, rule stack.Rule) (err error)
 		return err
 	}
 	if !w.start && (st.Dev != w.dev || s.mounts[sub.Path()]) {
-		if why := s.crosses(sub, p, st); why != "" {
+		if why := s.crosses(p, st); why != "" {
 			s.take(w.items, name, st, 0, rule.Take)
 			s.out[p] = &artifact.LeftOut{Path: p, What: "mount point", Reason: why, Restore: "mount it again, or copy what it holds"}
 			return nil
@@ -110,7 +110,7 @@ func (s *scanner) subdir(w walkDir, name, p string, rule stack.Rule) (err error)
 
 // crosses says why the walk does not go on into the filesystem mounted at p,
 // "" if it was told to.
-func (s *scanner) crosses(sub *host.Dir, p string, st host.Stat) string {
+func (s *scanner) crosses(p string, st host.Stat) string {
 	if !slices.Contains(s.c.o.Mounts, p) {
 		return "another filesystem is mounted here"
 	}
