@@ -60,7 +60,7 @@ const (
 )
 
 // mediaType decides whether a part is compressed: if nothing else was asked
-// for, a sample of its bytes must shrink by a tenth. Archives, images and
+// for, it must shrink by a tenth, going by a sample of its bytes. Archives, images and
 // packages do not; reading them back is then bound by nothing but the disk.
 func (c *capture) mediaType(ctx context.Context, s *span) (string, error) {
 	switch c.o.Compression.mode {
@@ -80,10 +80,19 @@ func (c *capture) mediaType(ctx context.Context, s *span) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if packed := z.EncodeAll(sample, nil); len(packed) > len(sample)/10*9 {
-		return artifact.TypeTar, nil
+	if worthwhile(s.bytes(), int64(len(s.items)), float64(len(z.EncodeAll(sample, nil)))/float64(len(sample))) {
+		return artifact.TypeTarZstd, nil
 	}
-	return artifact.TypeTarZstd, nil
+	return artifact.TypeTar, nil
+}
+
+// worthwhile reports whether a part of so many bytes of content, which shrink to
+// that ratio, in so many entries becomes smaller by a tenth: of many small files
+// the tar headers are the most, and they shrink to nearly nothing.
+func worthwhile(content, entries int64, ratio float64) bool {
+	const header = 1536 // of the entry, of its extended header, and that
+	headers := float64(entries * header)
+	return ratio*float64(content)+headers/20 < 0.9*(float64(content)+headers)
 }
 
 // sample reads from the files in which equally spaced bytes of the part lie, so
