@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"strings"
 
 	"github.com/xcrate/xcrate/artifact"
@@ -47,7 +46,10 @@ var ErrNone = errors.New("no package manager")
 // this machine's where the root has none. A root without an rpm database, such
 // as an empty directory, has none to act on.
 func Detect(ctx context.Context, root *host.Root, run host.Runner) (Manager, error) {
-	dbpath := rpmDatabase(root)
+	dbpath, _, err := findRPMDatabase(root)
+	if err != nil {
+		return nil, fmt.Errorf("root %s: rpm database: %w", root.Dir(), err)
+	}
 	if dbpath == "" {
 		return nil, fmt.Errorf("root %s: %w: it has no rpm database", root.Dir(), ErrNone)
 	}
@@ -69,20 +71,6 @@ func Detect(ctx context.Context, root *host.Root, run host.Runner) (Manager, err
 		why = errors.Join(why, err)
 	}
 	return nil, fmt.Errorf("root %s: %w: %w", root.Dir(), ErrNone, why)
-}
-
-// rpmDatabase returns the directory of the root's rpm database, "" where there
-// is none: of EL 10, Fedora and SUSE first, then that of EL 9 and before. The
-// files are those of rpm's sqlite, ndb and Berkeley DB backends.
-func rpmDatabase(root *host.Root) string {
-	for _, dir := range []string{"/usr/lib/sysimage/rpm", "/var/lib/rpm"} {
-		for _, file := range []string{"rpmdb.sqlite", "Packages.db", "Packages"} {
-			if root.Exists(path.Join(dir, file)) {
-				return dir
-			}
-		}
-	}
-	return ""
 }
 
 // compare says which of want are missing in got, or there in another version.

@@ -113,27 +113,38 @@ func (h headers) identity() (Package, error) {
 	if h.main.has(tagSourcePackage) || !h.main.has(tagSourceRPM) {
 		return Package{}, ErrSource
 	}
-	p := Package{HeaderStart: h.start, HeaderEnd: h.end, header: digest.FromBytes(h.main.raw)}
-	for tag, to := range map[uint32]*string{
-		tagName: &p.Name, tagVersion: &p.Version, tagRelease: &p.Release, tagArch: &p.Arch,
-	} {
-		var err error
-		if *to, err = h.main.text(tag); err != nil {
-			return Package{}, err
-		}
-	}
-	epochs, err := h.main.numbers(tagEpoch)
+	name, err := nameOf(h.main)
 	if err != nil {
 		return Package{}, err
 	}
-	if len(epochs) > 0 {
-		p.Epoch = strconv.FormatInt(epochs[0], 10)
-	}
+	p := Package{Package: name, HeaderStart: h.start, HeaderEnd: h.end, header: digest.FromBytes(h.main.raw)}
 	if p.BuildTime, err = h.main.number(tagBuildTime); err != nil {
 		return Package{}, err
 	}
 	p.File = fmt.Sprintf("%s-%s-%s.%s.rpm", p.Name, p.Version, p.Release, p.Arch)
 	return p, checkName(p.Package)
+}
+
+// nameOf takes name, epoch, version, release and arch from a header, "" where
+// it does not say.
+func nameOf(s section) (artifact.Package, error) {
+	var p artifact.Package
+	for tag, to := range map[uint32]*string{
+		tagName: &p.Name, tagVersion: &p.Version, tagRelease: &p.Release, tagArch: &p.Arch,
+	} {
+		var err error
+		if *to, err = s.text(tag); err != nil {
+			return artifact.Package{}, err
+		}
+	}
+	epochs, err := s.numbers(tagEpoch)
+	if err != nil {
+		return artifact.Package{}, err
+	}
+	if len(epochs) > 0 {
+		p.Epoch = strconv.FormatInt(epochs[0], 10)
+	}
+	return p, nil
 }
 
 // checkName refuses what cannot be a package's name and version. They become

@@ -3,6 +3,7 @@ package pkgmgr
 // Tags of the main header, from "RPM tags" of the rpm manual
 // (https://rpm-software-management.github.io/rpm/manual/tags.html).
 const (
+	tagImmutable     = 63 // where what the file had ends, see writeImmutable
 	tagName          = 1000
 	tagVersion       = 1001
 	tagRelease       = 1002
@@ -11,6 +12,7 @@ const (
 	tagDescription   = 1005
 	tagBuildTime     = 1006
 	tagBuildHost     = 1007
+	tagInstallTime   = 1008
 	tagSize          = 1009
 	tagVendor        = 1011
 	tagLicense       = 1014

@@ -1,0 +1,290 @@
+package pkgmgr
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xcrate/xcrate/internal/host"
+)
+
+// rpmDatabase is a backend of rpm: the file it keeps headers in, and what hands
+// over each of them. The file is a private copy: it may be opened by path,
+// recovered and written to.
+type rpmDatabase struct {
+	file string
+	each func(ctx context.Context, dir *host.Root, file string, fn func(blob []byte) error) error
+}
+
+// rpmDatabases are sqlite (EL 9 and later, Fedora), ndb (SUSE) and Berkeley DB
+// (EL 8 and before).
+func rpmDatabases() []rpmDatabase {
+	return []rpmDatabase{{"rpmdb.sqlite", eachSQLite}, {"Packages.db", eachNDB}, {"Packages", eachBDB}}
+}
+
+// findRPMDatabase returns the directory of the root's rpm database, "" where
+// there is none, and the backends whose file it holds: that of EL 10, Fedora and
+// SUSE first, then that of EL 9 and before.
+func findRPMDatabase(root *host.Root) (dir string, found []rpmDatabase, err error) {
+	for _, dir := range []string{"/usr/lib/sysimage/rpm", "/var/lib/rpm"} {
+		for _, db := range rpmDatabases() {
+			_, err := root.Stat(path.Join(dir, db.file))
+			if err == nil {
+				found = append(found, db)
+			} else if !errors.Is(err, fs.ErrNotExist) {
+				return "", nil, err
+			}
+		}
+		if len(found) > 0 {
+			return dir, found, nil
+		}
+	}
+	return "", nil, nil
+}
+
+// eachHeader calls fn with every header in the root's rpm database, those of
+// keys included, in no order. Nothing in the root is written, created or
+// locked: the database is copied to a new directory below tempDir. A root
+// without one is ErrNone; a damaged header ends it with an error that names
+// the file.
+func eachHeader(ctx context.Context, root *host.Root, tempDir string, fn func(section) error) (err error) {
+	dir, found, err := findRPMDatabase(root)
+	if err != nil {
+		return fmt.Errorf("rpm database of %s: %w", root.Dir(), err)
+	}
+	if dir == "" {
+		return fmt.Errorf("root %s: %w: it has no rpm database", root.Dir(), ErrNone)
+	}
+	if len(found) > 1 {
+		// An rpm of another distro makes an empty one beside the one in use.
+		return fmt.Errorf("rpm database of %s: %s holds both %s and %s: remove the one rpm does not use", root.Dir(), root.Path(dir), found[0].file, found[1].file)
+	}
+	db, p := found[0], path.Join(dir, found[0].file)
+	fail := func(err error) error {
+		if err == nil {
+			return nil
+		}
+		return fmt.Errorf("rpm database %s: %w", root.Path(p), err)
+	}
+	private, remove, err := copyDatabase(ctx, root, dir, db.file, tempDir)
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { err = errors.Join(err, fail(remove())) }()
+	return fail(db.each(ctx, private, db.file, func(blob []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s, err := storedHeader(blob)
+		if err != nil {
+			return err
+		}
+		return fn(s)
+	}))
+}
+
+// errChanged says that a database did not hold still while it was copied.
+var errChanged = errors.New("busy: another program is writing to it")
+
+// copyTries is how often a copy is begun: rpm writes for seconds at most, but
+// a transaction does so once for each of its packages.
+const copyTries = 5
+
+// copyDatabase copies file of directory dir, and the journal that belongs to
+// it, to a private directory below tempDir. private is that directory; remove
+// closes and deletes it.
+func copyDatabase(ctx context.Context, root *host.Root, dir, file, tempDir string) (private *host.Root, remove func() error, err error) {
+	temp, err := host.OpenRoot(tempDir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("private copy: %w", err)
+	}
+	name := "xcrate-rpmdb-" + rand.Text()
+	remove = func() error {
+		d, err := temp.OpenDir("/")
+		if err == nil {
+			err = errors.Join(d.RemoveAll(name), d.Close())
+		}
+		if private != nil {
+			err = errors.Join(err, private.Close())
+		}
+		return errors.Join(err, temp.Close())
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, remove())
+		}
+	}()
+	if err := temp.MkdirAll(name, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("private copy: %w", err)
+	}
+	if private, err = host.OpenRoot(temp.Path(name)); err != nil {
+		return nil, nil, fmt.Errorf("private copy: %w", err)
+	}
+	from, err := root.OpenDir(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = from.Close() }()
+	err = errChanged
+	for try := 0; errors.Is(err, errChanged) && try < copyTries; try++ {
+		err = copyOnce(ctx, from, file, private)
+	}
+	return private, remove, err
+}
+
+// copyOnce copies the files of one database. The error is errChanged if they
+// are not what they were when it began.
+func copyOnce(ctx context.Context, from *host.Dir, file string, private *host.Root) error {
+	to, err := private.OpenDir("/")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = to.Close() }()
+	before, err := databaseStamps(from, file)
+	if err != nil {
+		return err
+	}
+	for name := range before {
+		if err := to.RemoveAll(name); err != nil {
+			return err
+		}
+		if err := copyFile(ctx, from, to, name); err != nil {
+			return err
+		}
+	}
+	after, err := databaseStamps(from, file)
+	if err != nil {
+		return err
+	}
+	if len(before) != len(after) {
+		return errChanged
+	}
+	for name, stamp := range before {
+		if after[name] != stamp {
+			return errChanged
+		}
+	}
+	return nil
+}
+
+// fileStamp changes whenever a file is written to: nobody sets a change time.
+type fileStamp struct {
+	ino, size int64
+	changed   unix.Timespec
+}
+
+// databaseStamps describes the files of a database by name: SQLite's journal
+// and WAL belong to it, its -shm file is made again from the WAL.
+func databaseStamps(d *host.Dir, file string) (map[string]fileStamp, error) {
+	all := map[string]fileStamp{}
+	for _, name := range []string{file, file + "-journal", file + "-wal"} {
+		st, err := d.Lstat(name)
+		if errors.Is(err, fs.ErrNotExist) && name != file {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all[name] = fileStamp{int64(st.Ino), st.Size, st.Ctim}
+	}
+	return all, nil
+}
+
+func copyFile(ctx context.Context, from, to *host.Dir, name string) (err error) {
+	in, err := from.Open(name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	out, err := to.Create(name)
+	if err != nil {
+		return fmt.Errorf("private copy: %w", err)
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	if _, err := io.Copy(out, &cancelReader{ctx, in}); err != nil {
+		return fmt.Errorf("private copy: %w", err)
+	}
+	return nil
+}
+
+// headerMagic is what a header in a file begins with and one in the database
+// does not.
+const headerMagic = "\x8e\xad\xe8\x01\x00\x00\x00\x00"
+
+// storedHeader reads a header as the database has it: what the rpm file had,
+// then what rpm added when it installed it, the digest of the former with it.
+func storedHeader(blob []byte) (section, error) {
+	r := bytes.NewReader(blob)
+	s, err := readSection(io.MultiReader(strings.NewReader(headerMagic), r))
+	if err != nil {
+		return section{}, err
+	}
+	if r.Len() > 0 {
+		return section{}, fmt.Errorf("%w: %d bytes after its end", errDamaged, r.Len())
+	}
+	return s, verifyStored(s)
+}
+
+// verifyStored compares the part of s that came from the rpm file with the
+// digest rpm kept of it. Headers without one are those of keys and of packages
+// older than rpm 4.
+func verifyStored(s section) error {
+	for _, d := range []struct {
+		tag uint32
+		sum hash.Hash
+	}{{sigSHA256, sha256.New()}, {sigSHA1, sha1.New()}} {
+		want, err := s.text(d.tag)
+		if err != nil {
+			return err
+		}
+		if want == "" || !s.has(tagImmutable) {
+			continue
+		}
+		if err := s.writeImmutable(d.sum); err != nil {
+			return err
+		}
+		if got := hex.EncodeToString(d.sum.Sum(nil)); !strings.EqualFold(got, want) {
+			name, _ := s.text(tagName)
+			return fmt.Errorf("%w: package %.100q: digest %s, the database says %.128q", errDamaged, name, got, want)
+		}
+		return nil
+	}
+	return nil
+}
+
+// writeImmutable writes to w the header as the rpm file had it. The first tag
+// marks that region: its value is the region's last line, which says in bytes
+// below zero how long the region's index is ("RPM V4 Package Format",
+// "Immutable regions").
+func (s section) writeImmutable(w io.Writer) error {
+	e := s.index[tagImmutable]
+	end := int64(e.offset) + sectionEntry
+	if e.typ != typeBin || e.count != sectionEntry || end > int64(len(s.store)) {
+		return fmt.Errorf("%w: no immutable region", errDamaged)
+	}
+	length := -int64(int32(binary.BigEndian.Uint32(s.store[e.offset+8:])))
+	if length < sectionEntry || length%sectionEntry != 0 || length > int64(len(s.raw)-len(s.store)-sectionIntro) {
+		return fmt.Errorf("%w: immutable region of %d bytes", errDamaged, length)
+	}
+	intro := binary.BigEndian.AppendUint32([]byte(headerMagic), uint32(length/sectionEntry))
+	intro = binary.BigEndian.AppendUint32(intro, uint32(end))
+	for _, b := range [][]byte{intro, s.raw[sectionIntro : sectionIntro+length], s.store[:end]} {
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
