@@ -19,6 +19,10 @@ type Installed struct {
 	// Vendor, Packager (of Debian packages the maintainer) and SourceRPM are ""
 	// where the package does not say.
 	Vendor, Packager, SourceRPM string
+	// KeyID is that of the key the file was signed with, 16 hexadecimal digits:
+	// "" where it was not, "unknown" where the signature cannot be read. The
+	// database's word is not proof.
+	KeyID string
 	// InstallTime is seconds since 1970, 0 where the database does not say, as
 	// dpkg's never does.
 	InstallTime int64
@@ -67,6 +71,12 @@ func installed(s section) (Installed, error) {
 			return Installed{}, err
 		}
 	}
-	p.InstallTime, err = s.number(tagInstallTime)
+	if p.InstallTime, err = s.number(tagInstallTime); err != nil {
+		return Installed{}, err
+	}
+	signatures, err := signaturesOf(s, storedSignatures())
+	if len(signatures) > 0 {
+		p.KeyID = cmp.Or(signatures[0].keyID, "unknown")
+	}
 	return p, err
 }

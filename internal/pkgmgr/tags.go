@@ -4,6 +4,9 @@ package pkgmgr
 // (https://rpm-software-management.github.io/rpm/manual/tags.html).
 const (
 	tagImmutable     = 63 // where what the file had ends, see writeImmutable
+	tagSigPGP        = 259
+	tagSigGPG        = 262
+	tagPubkeys       = 266
 	tagName          = 1000
 	tagVersion       = 1001
 	tagRelease       = 1002
@@ -39,12 +42,17 @@ const (
 
 // Tags of the signature header ("RPM V4 Package Format", "Signature").
 const (
+	sigDSA             = 267
+	sigRSA             = 268
 	sigSHA1            = 269
 	sigLongSize        = 270
 	sigLongArchiveSize = 271
 	sigSHA256          = 273
+	sigOpenPGP         = 278
 	sigSize            = 1000
+	sigPGP             = 1002
 	sigMD5             = 1004
+	sigGPG             = 1005
 	sigArchiveSize     = 1007
 )
 
