@@ -20,10 +20,13 @@ type Config struct {
 	Kinds    []KindSum `json:"kinds"`
 	Database Database  `json:"database"`
 	Packages []Package `json:"packages"`
-	Services []Service `json:"services"`
-	LeftOut  []LeftOut `json:"left_out"`
-	Links    []Link    `json:"links,omitempty"`
-	Warnings []string  `json:"warnings,omitempty"`
+	// MissingPackages are installed on the host, belong to the stack and were
+	// found in no place, and whoever exported went on without them.
+	MissingPackages []string  `json:"missing_packages,omitempty"`
+	Services        []Service `json:"services"`
+	LeftOut         []LeftOut `json:"left_out"`
+	Links           []Link    `json:"links,omitempty"`
+	Warnings        []string  `json:"warnings,omitempty"`
 	// Changed names the files that still changed while they were read; empty
 	// means every file was read in one piece.
 	Changed []string `json:"changed_while_read,omitempty"`
@@ -100,6 +103,10 @@ type Package struct {
 	// Install says that an import installs it; others lie in the repository
 	// for service nodes and dependencies.
 	Install bool `json:"install"`
+	// Signature says what checking it against the host's keys found: "verified",
+	// "no signature", "unknown key", "not checked". KeyID is the signing key's.
+	Signature string `json:"signature,omitempty"`
+	KeyID     string `json:"key_id,omitempty"`
 }
 
 // NEVRA is the package's full name: name-[epoch:]version-release.arch.

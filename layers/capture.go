@@ -43,7 +43,9 @@ type Options struct {
 	Packages []string
 	// NoPackages captures no packages at all.
 	NoPackages bool
-	Runner     host.Runner
+	// AllowMissing goes on without packages that are installed and found nowhere.
+	AllowMissing bool
+	Runner       host.Runner
 	// Skip are directories that are not captured wherever they lie: the
 	// destination of the export itself.
 	Skip map[host.Inode]bool

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/host"
 	"github.com/xcrate/xcrate/internal/pkgmgr"
@@ -26,6 +28,9 @@ func (c *capture) packages(ctx context.Context) (err error) {
 		return err
 	}
 	if err := c.markInstalled(ctx, found); err != nil {
+		return err
+	}
+	if err := c.checkSignatures(ctx, found); err != nil {
 		return err
 	}
 	for i := range found {
@@ -152,11 +157,28 @@ func (s *packageSet) search(ctx context.Context, c *capture, root *host.Root, di
 	return nil
 }
 
+// MissingError says which packages of the stack are installed on the host and
+// were found nowhere.
+type MissingError struct {
+	Packages []string // by NEVRA
+	Places   []string // where they were looked for
+}
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("installed here, and found in none of %s:\n  %s", strings.Join(e.Places, ", "), strings.Join(e.Packages, "\n  "))
+}
+
+// ErrMissing is what a MissingError is.
+var ErrMissing = errors.New("packages missing")
+
+// Is implements the interface of errors.Is.
+func (e *MissingError) Is(target error) bool { return target == ErrMissing }
+
 // markInstalled says of each package whether an import installs it: those of
-// the stack that are installed on the host; where nothing can tell, the newest
-// of each that fits the host.
+// the stack that are installed on the host, in just that version; where nothing
+// can tell, the newest of each that fits the host.
 func (c *capture) markInstalled(ctx context.Context, found []foundPackage) error {
-	manager, err := pkgmgr.Detect(ctx, c.o.Root, c.o.Runner)
+	installed, err := pkgmgr.InstalledOn(ctx, c.o.Root, c.o.TempDir)
 	if errors.Is(err, pkgmgr.ErrNone) {
 		c.markNewest(found)
 		return nil
@@ -164,14 +186,11 @@ func (c *capture) markInstalled(ctx context.Context, found []foundPackage) error
 	if err != nil {
 		return err
 	}
-	installed, err := manager.Installed(ctx)
-	if err != nil {
-		return err
-	}
 	byName := map[string]int{}
 	for i, p := range found {
 		byName[p.NEVRA()] = i
 	}
+	var missing []string
 	for _, p := range installed {
 		if !c.o.Stack.Packages.Installs(p.Name) {
 			continue
@@ -179,10 +198,43 @@ func (c *capture) markInstalled(ctx context.Context, found []foundPackage) error
 		if i, ok := byName[p.NEVRA()]; ok {
 			found[i].Install = true
 		} else {
-			c.warn("package %s is installed here and was found nowhere: an import cannot install it", p.NEVRA())
+			missing = append(missing, p.NEVRA())
 		}
 	}
+	if len(missing) > 0 && !c.o.AllowMissing {
+		return &MissingError{Packages: missing, Places: c.packagePlaces()}
+	}
+	c.config.MissingPackages = missing
 	return nil
+}
+
+// checkSignatures records who signed each package. A signature that is wrong, or
+// a file that is not what it was built as, is an error: nobody wants to install
+// that.
+func (c *capture) checkSignatures(ctx context.Context, found []foundPackage) error {
+	keys, problems, err := pkgmgr.ReadKeys(ctx, c.o.Root, c.o.TempDir)
+	if err != nil {
+		return err
+	}
+	for _, p := range problems {
+		c.warn("%v", p)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(c.o.Workers)
+	for i := range found {
+		g.Go(func() error {
+			s, err := keys.Check(ctx, found[i].Package)
+			if err != nil {
+				return err
+			}
+			if s.State == pkgmgr.Bad {
+				return fmt.Errorf("package %s: signature of key %s: %s", found[i].place, s.KeyID, s.Why)
+			}
+			found[i].Signature, found[i].KeyID = string(s.State), s.KeyID
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
 func (c *capture) markNewest(found []foundPackage) {

@@ -94,6 +94,33 @@ func TestRealDNF(t *testing.T) {
 			t.Errorf("exported again: package %s is to be installed: %v", p.NEVRA(), p.Install)
 		}
 	}
+	missingPackage(t, root, config(t, back).Packages)
+}
+
+// missingPackage removes the file of an installed package: the next export says
+// which, and leaves nothing, unless it is to go on.
+func missingPackage(t *testing.T, root string, packages []artifact.Package) {
+	t.Helper()
+	i := slices.IndexFunc(packages, func(p artifact.Package) bool { return p.Install })
+	gone := packages[i]
+	if err := os.Remove(gone.From); err != nil {
+		t.Fatal(err)
+	}
+	dest := filepath.Join(t.TempDir(), "less")
+	var out, errs bytes.Buffer
+	code := run([]string{"xcrate", "export", dest, "--root", root}, strings.NewReader(""), &out, &errs)
+	if code != exitError || !strings.Contains(errs.String(), "\n  "+gone.NEVRA()+"\n") || !strings.Contains(errs.String(), "--allow-missing-packages") {
+		t.Errorf("export without %s: exit code %d\n%s", gone.NEVRA(), code, errs.String())
+	}
+	if _, err := os.Lstat(dest); err == nil {
+		t.Error("the failed export left its destination behind")
+	}
+	if said := xcrate(t, exitWarnings, "export", dest, "--root", root, "--allow-missing-packages"); !strings.Contains(said, gone.NEVRA()) {
+		t.Errorf("the missing package is not listed:\n%s", said)
+	}
+	if got := config(t, dest).MissingPackages; !slices.Equal(got, []string{gone.NEVRA()}) {
+		t.Errorf("missing packages %v", got)
+	}
 }
 
 // TestRealDatabase sends the 73 files of a real management node there and back.

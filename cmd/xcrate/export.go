@@ -33,6 +33,7 @@ type exportOptions struct {
 	workers     int
 	mounts      []string
 	unreadable  bool // gone on without
+	missing     bool // packages, gone on without
 }
 
 func newExport(a *app) *cobra.Command {
@@ -59,15 +60,16 @@ that nobody touched since are not even read.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.root, "root", "/", "take the node whose disk is at `DIR`")
-	f.StringArrayVar(&o.packages, "packages", nil, "search this `DIR` for rpms, any depth (repeatable);\ndefault: where go-xcat and otherpkgs keep them;\nnone: capture no packages")
+	f.StringVar(&o.root, "root", "/", "take the node whose disk is at `DIR`\n")
+	f.StringArrayVar(&o.packages, "packages", nil, "search this `DIR` for rpms (repeatable); default:\nwhere go-xcat and otherpkgs keep them;\nnone: capture no packages")
 	f.StringVar(&o.tag, "tag", "", "`NAME` of the snapshot\n(default: host name and UTC time)")
+	f.BoolVar(&o.missing, "allow-missing-packages", false, "go on without installed packages that are\nfound nowhere, and list them")
 	f.StringVar(&o.base, "base", "", "take unchanged parts from this snapshot `SRC`\n(default: the one before in DEST)")
 	f.BoolVar(&o.rehash, "rehash", false, "read every file, whatever is known of it")
 	f.StringVar(&o.cache, "cache", a.cache, "`DIR` that remembers which files were read\n(default: $XCRATE_CACHE or /var/cache/xcrate)")
 	f.Lookup("cache").DefValue = ""
-	f.StringVar(&o.compression, "compression", "auto", "`HOW`: auto (by content), none, or zstd:1 (fastest)\nto zstd:4 (smallest)")
-	f.IntVar(&o.workers, "workers", 0, "write `N` parts side by side (default: one per core)")
+	f.StringVar(&o.compression, "compression", "auto", "`HOW`: auto (by content), none,\nzstd:1 (fastest) to zstd:4 (smallest)\n")
+	f.IntVar(&o.workers, "workers", 0, "write `N` parts side by side\n(default: one per core)")
 	f.StringArrayVar(&o.mounts, "include-mount", nil, "go on into what is mounted at `DIR` of the node\n(repeatable)")
 	f.BoolVar(&o.unreadable, "ignore-unreadable", false, "go on without files that cannot be read,\nand list them")
 	f.BoolVar(&o.json, "json", false, "print the result as JSON")
@@ -164,7 +166,7 @@ func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, des
 	}
 	defer func() { err = errors.Join(err, closeBase()) }()
 	captured, err := layers.Capture(ctx, w, layers.Options{
-		Root: root, Stack: stack.XCAT(), Packages: o.packages, NoPackages: none,
+		Root: root, Stack: stack.XCAT(), Packages: o.packages, NoPackages: none, AllowMissing: o.missing,
 		Skip: map[host.Inode]bool{inode: true}, Mounts: cleaned(o.mounts), IgnoreUnreadable: o.unreadable, TempDir: temp,
 		Runner: a.runner, Tool: "xcrate " + version, Now: a.now(), Progress: p,
 		Services: a.serviceStates, Compression: compression, Base: base, Settle: settle, Workers: o.workers,
@@ -233,7 +235,7 @@ func (a *app) exported(s *exported, o exportOptions) error {
 	} else if err := a.print(func(p *printer) { p.exported(s) }); err != nil {
 		return err
 	}
-	if len(s.Snapshot.Warnings) > 0 || len(s.Snapshot.Changed) > 0 || len(s.Snapshot.Unreadable) > 0 {
+	if len(s.Snapshot.Warnings) > 0 || len(s.Snapshot.Changed) > 0 || len(s.Snapshot.Unreadable) > 0 || len(s.Snapshot.MissingPackages) > 0 {
 		return exit(exitWarnings)
 	}
 	return nil

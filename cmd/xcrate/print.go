@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -144,6 +146,7 @@ func describeLeftOut(l artifact.LeftOut) string {
 
 func (p *printer) warnings(c artifact.Config) {
 	p.list("warnings:", c.Warnings)
+	p.list("installed here, found nowhere, and not in the snapshot:", c.MissingPackages)
 	p.list("could not be read, and are not in the snapshot:", c.Unreadable)
 	p.list("changed while they were read, and stored as they were at that moment:", c.Changed)
 }
@@ -239,14 +242,21 @@ func (p *printer) inspected(s *source) {
 		rows += t.Rows
 	}
 	install := 0
+	signed := map[string]int{}
 	for _, pkg := range c.Packages {
 		if pkg.Install {
 			install++
 		}
+		signed[pkg.Signature]++
 	}
 	p.line("\n  database  %s, %s, %s", c.Database.Engine,
 		count(int64(len(c.Database.Tables)), "table", "tables"), count(rows, "row", "rows"))
 	p.line("  packages  %d, of which an import installs %d", len(c.Packages), install)
+	for _, state := range slices.Sorted(maps.Keys(signed)) {
+		if state != "" { // of a snapshot that is older than the check
+			p.line("            signature: %s: %d", state, signed[state])
+		}
+	}
 	if len(c.Services) > 0 {
 		p.line("\nservices on the source:")
 		table := [][]string{}
