@@ -1,20 +1,13 @@
 package pkgmgr
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha1"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"path"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -55,36 +48,51 @@ func findRPMDatabase(root *host.Root) (dir string, found []rpmDatabase, err erro
 	return "", nil, nil
 }
 
-// eachHeader calls fn with every header in the root's rpm database, those of
-// keys included, in no order. Nothing in the root is written, created or
-// locked: the database is copied to a new directory below tempDir. A root
-// without one is ErrNone; a damaged header ends it with an error that names
-// the file.
-func eachHeader(ctx context.Context, root *host.Root, tempDir string, fn func(section) error) (err error) {
+// rpmCopy is a private copy of a root's rpm database. Close removes it.
+type rpmCopy struct {
+	backend rpmDatabase
+	private *host.Root
+	place   string // of the original on this machine, for messages
+	remove  func() error
+}
+
+// openRPMDatabase copies the rpm database of root to a new directory below
+// tempDir. Nothing in the root is written, created or locked. A root without
+// one is ErrNone.
+func openRPMDatabase(ctx context.Context, root *host.Root, tempDir string) (*rpmCopy, error) {
 	dir, found, err := findRPMDatabase(root)
 	if err != nil {
-		return fmt.Errorf("rpm database of %s: %w", root.Dir(), err)
+		return nil, fmt.Errorf("rpm database of %s: %w", root.Dir(), err)
 	}
 	if dir == "" {
-		return fmt.Errorf("root %s: %w: it has no rpm database", root.Dir(), ErrNone)
+		return nil, fmt.Errorf("root %s: %w: it has no rpm database", root.Dir(), ErrNone)
 	}
 	if len(found) > 1 {
 		// An rpm of another distro makes an empty one beside the one in use.
-		return fmt.Errorf("rpm database of %s: %s holds both %s and %s: remove the one rpm does not use", root.Dir(), root.Path(dir), found[0].file, found[1].file)
+		return nil, fmt.Errorf("rpm database of %s: %s holds both %s and %s: remove the one rpm does not use", root.Dir(), root.Path(dir), found[0].file, found[1].file)
 	}
-	db, p := found[0], path.Join(dir, found[0].file)
-	fail := func(err error) error {
-		if err == nil {
-			return nil
-		}
-		return fmt.Errorf("rpm database %s: %w", root.Path(p), err)
-	}
-	private, remove, err := copyDatabase(ctx, root, dir, db.file, tempDir)
+	c := &rpmCopy{backend: found[0], place: root.Path(path.Join(dir, found[0].file))}
+	c.private, c.remove, err = copyDatabase(ctx, root, dir, c.backend.file, tempDir)
 	if err != nil {
-		return fail(err)
+		return nil, c.fail(err)
 	}
-	defer func() { err = errors.Join(err, fail(remove())) }()
-	return fail(db.each(ctx, private, db.file, func(blob []byte) error {
+	return c, nil
+}
+
+// Close removes the copy.
+func (c *rpmCopy) Close() error { return c.fail(c.remove()) }
+
+func (c *rpmCopy) fail(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("rpm database %s: %w", c.place, err)
+}
+
+// each calls fn with every header, those of keys included, in no order. A
+// damaged one ends it. Errors name the database.
+func (c *rpmCopy) each(ctx context.Context, fn func(section) error) error {
+	return c.fail(c.backend.each(ctx, c.private, c.backend.file, func(blob []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -94,6 +102,17 @@ func eachHeader(ctx context.Context, root *host.Root, tempDir string, fn func(se
 		}
 		return fn(s)
 	}))
+}
+
+// eachHeader calls fn with every header in the root's rpm database, as the
+// methods of rpmCopy have it.
+func eachHeader(ctx context.Context, root *host.Root, tempDir string, fn func(section) error) (err error) {
+	c, err := openRPMDatabase(ctx, root, tempDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	return c.each(ctx, fn)
 }
 
 // errChanged says that a database did not hold still while it was copied.
@@ -216,75 +235,6 @@ func copyFile(ctx context.Context, from, to *host.Dir, name string) (err error) 
 	defer func() { err = errors.Join(err, out.Close()) }()
 	if _, err := io.Copy(out, &cancelReader{ctx, in}); err != nil {
 		return fmt.Errorf("private copy: %w", err)
-	}
-	return nil
-}
-
-// headerMagic is what a header in a file begins with and one in the database
-// does not.
-const headerMagic = "\x8e\xad\xe8\x01\x00\x00\x00\x00"
-
-// storedHeader reads a header as the database has it: what the rpm file had,
-// then what rpm added when it installed it, the digest of the former with it.
-func storedHeader(blob []byte) (section, error) {
-	r := bytes.NewReader(blob)
-	s, err := readSection(io.MultiReader(strings.NewReader(headerMagic), r))
-	if err != nil {
-		return section{}, err
-	}
-	if r.Len() > 0 {
-		return section{}, fmt.Errorf("%w: %d bytes after its end", errDamaged, r.Len())
-	}
-	return s, verifyStored(s)
-}
-
-// verifyStored compares the part of s that came from the rpm file with the
-// digest rpm kept of it. Headers without one are those of keys and of packages
-// older than rpm 4.
-func verifyStored(s section) error {
-	for _, d := range []struct {
-		tag uint32
-		sum hash.Hash
-	}{{sigSHA256, sha256.New()}, {sigSHA1, sha1.New()}} {
-		want, err := s.text(d.tag)
-		if err != nil {
-			return err
-		}
-		if want == "" || !s.has(tagImmutable) {
-			continue
-		}
-		if err := s.writeImmutable(d.sum); err != nil {
-			return err
-		}
-		if got := hex.EncodeToString(d.sum.Sum(nil)); !strings.EqualFold(got, want) {
-			name, _ := s.text(tagName)
-			return fmt.Errorf("%w: package %.100q: digest %s, the database says %.128q", errDamaged, name, got, want)
-		}
-		return nil
-	}
-	return nil
-}
-
-// writeImmutable writes to w the header as the rpm file had it. The first tag
-// marks that region: its value is the region's last line, which says in bytes
-// below zero how long the region's index is ("RPM V4 Package Format",
-// "Immutable regions").
-func (s section) writeImmutable(w io.Writer) error {
-	e := s.index[tagImmutable]
-	end := int64(e.offset) + sectionEntry
-	if e.typ != typeBin || e.count != sectionEntry || end > int64(len(s.store)) {
-		return fmt.Errorf("%w: no immutable region", errDamaged)
-	}
-	length := -int64(int32(binary.BigEndian.Uint32(s.store[e.offset+8:])))
-	if length < sectionEntry || length%sectionEntry != 0 || length > int64(len(s.raw)-len(s.store)-sectionIntro) {
-		return fmt.Errorf("%w: immutable region of %d bytes", errDamaged, length)
-	}
-	intro := binary.BigEndian.AppendUint32([]byte(headerMagic), uint32(length/sectionEntry))
-	intro = binary.BigEndian.AppendUint32(intro, uint32(end))
-	for _, b := range [][]byte{intro, s.raw[sectionIntro : sectionIntro+length], s.store[:end]} {
-		if _, err := w.Write(b); err != nil {
-			return err
-		}
 	}
 	return nil
 }

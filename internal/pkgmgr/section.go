@@ -23,6 +23,7 @@ type entry struct {
 
 // Types of values ("RPM V4 Package Format", "Header Tag Data Types").
 const (
+	typeChar        = 1
 	typeInt8        = 2
 	typeInt16       = 3
 	typeInt32       = 4
@@ -132,7 +133,7 @@ func (s section) numbers(tag uint32) ([]int64, error) {
 	if !ok {
 		return nil, nil
 	}
-	width := map[uint32]int64{typeInt8: 1, typeInt16: 2, typeInt32: 4, typeInt64: 8}[e.typ]
+	width := map[uint32]int64{typeChar: 1, typeInt8: 1, typeInt16: 2, typeInt32: 4, typeInt64: 8}[e.typ]
 	if width == 0 {
 		return nil, fmt.Errorf("%w: tag %d is no number", errDamaged, tag)
 	}

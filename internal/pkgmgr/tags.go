@@ -24,9 +24,18 @@ const (
 	tagURL           = 1020
 	tagArch          = 1022
 	tagOldFileNames  = 1027 // of rpm 3: whole paths
+	tagFileSizes     = 1028
+	tagFileStates    = 1029
 	tagFileModes     = 1030
+	tagFileDevices   = 1033
+	tagFileTimes     = 1034
+	tagFileDigests   = 1035
+	tagFileLinks     = 1036
 	tagFileFlags     = 1037
+	tagFileUsers     = 1039
+	tagFileGroups    = 1040
 	tagSourceRPM     = 1044
+	tagFileVerify    = 1045
 	tagArchiveSize   = 1046
 	tagChangeTime    = 1080
 	tagChangeName    = 1081
@@ -35,7 +44,10 @@ const (
 	tagDirIndexes    = 1116
 	tagBaseNames     = 1117
 	tagDirNames      = 1118
+	tagLongFileSizes = 5008
 	tagLongSize      = 5009
+	tagFileCaps      = 5010
+	tagFileAlgo      = 5011
 	tagPayloadDigest = 5092
 	tagPayloadAlgo   = 5093
 )
@@ -91,7 +103,10 @@ const (
 )
 
 const (
-	fileGhost = 1 << 6 // RPMFILE_GHOST of the file flags
-	modeType  = 0o170000
-	modeDir   = 0o040000
+	fileConfig    = 1 << 0 // RPMFILE_CONFIG of the file flags
+	fileDoc       = 1 << 1
+	fileMissingOK = 1 << 3
+	fileGhost     = 1 << 6
+	modeType      = 0o170000
+	modeDir       = 0o040000
 )
