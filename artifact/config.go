@@ -20,6 +20,9 @@ type Config struct {
 	Kinds    []KindSum `json:"kinds"`
 	Database Database  `json:"database"`
 	Packages []Package `json:"packages"`
+	// Modified are files of the stack's packages that are not as the packages
+	// had them.
+	Modified []Modified `json:"modified,omitempty"`
 	// MissingPackages are installed on the host, belong to the stack and were
 	// found in no place, and whoever exported went on without them.
 	MissingPackages []string  `json:"missing_packages,omitempty"`
@@ -123,6 +126,15 @@ type Service struct {
 	Unit    string `json:"unit"`
 	Enabled string `json:"enabled"`          // as systemctl is-enabled says: enabled, disabled, masked
 	Active  string `json:"active,omitempty"` // as systemctl is-active says; "" where it was not running to be asked
+}
+
+// Modified is a file that differs from what its package brought.
+type Modified struct {
+	Path    string `json:"path"`
+	Package string `json:"package"` // NEVRA
+	// What is "missing", or the nine letters of rpm -V (rpm(8), "VERIFY OPTIONS").
+	What   string `json:"what"`
+	Config bool   `json:"config,omitempty"` // a configuration file, says the package
 }
 
 // LeftOut is something that is not in the snapshot on purpose.

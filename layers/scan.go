@@ -55,6 +55,9 @@ func (c *capture) scan(ctx context.Context) (*scanner, error) {
 	if err := s.follow(); err != nil {
 		return nil, err
 	}
+	if err := s.localChanges(); err != nil {
+		return nil, err
+	}
 	for _, l := range s.out {
 		c.leaveOut(*l)
 	}

@@ -91,6 +91,7 @@ func newPlanner(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o 
 			Findings: []Finding{}, Remove: []string{}, ToDo: []artifact.LeftOut{},
 		},
 	}
+	p.checkLocal()
 	for _, step := range []func(context.Context) error{
 		p.packages, p.accounts, p.files, p.mirrors, p.database, p.services, p.preflight,
 	} {

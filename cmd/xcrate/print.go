@@ -257,6 +257,14 @@ func (p *printer) inspected(s *source) {
 			p.line("            signature: %s: %d", state, signed[state])
 		}
 	}
+	if len(c.Modified) > 0 {
+		p.line("\nnot as their packages had them (letters as in rpm -V):")
+		table := [][]string{}
+		for _, m := range c.Modified {
+			table = append(table, []string{m.What, m.Path, m.Package})
+		}
+		p.table(table)
+	}
 	if len(c.Services) > 0 {
 		p.line("\nservices on the source:")
 		table := [][]string{}

@@ -93,7 +93,7 @@ func TestWriteRepodataAsCreaterepo(t *testing.T) {
 	need(t, "createrepo_c", "rpmbuild")
 	dir := t.TempDir()
 	packStack(t, dir)
-	rpmbuild(t, dir)
+	rpmbuild(t, dir, fullSpec)
 	pkgs := find(t, dir).Packages
 	if len(pkgs) != 6 {
 		t.Fatalf("%d packages, want 6", len(pkgs))

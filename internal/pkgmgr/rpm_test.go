@@ -29,7 +29,7 @@ func readFile(t *testing.T, path string) []byte {
 // TestReadAsRPM compares with what rpm itself says of an rpm it built.
 func TestReadAsRPM(t *testing.T) {
 	dir := t.TempDir()
-	rpmbuild(t, dir)
+	rpmbuild(t, dir, fullSpec)
 	path := filepath.Join(dir, "full-1.0~rc1-2^git3.x86_64.rpm")
 	b := readFile(t, path)
 	p, d, err := Read(path, bytes.NewReader(b), int64(len(b)))
@@ -191,7 +191,7 @@ func TestReadHostileSizes(t *testing.T) {
 
 func TestReadSource(t *testing.T) {
 	dir := t.TempDir()
-	rpmbuild(t, dir)
+	rpmbuild(t, dir, fullSpec)
 	b := readFile(t, filepath.Join(dir, "full-1.0~rc1-2^git3.src.rpm"))
 	if _, _, err := Read("s", bytes.NewReader(b), int64(len(b))); !errors.Is(err, ErrSource) {
 		t.Errorf("error %v, want %v", err, ErrSource)

@@ -52,7 +52,7 @@ func rpmdbRoot(t *testing.T) *host.Root {
 	root := openRoot(t, t.TempDir())
 	dir := t.TempDir()
 	packStack(t, dir)
-	rpmbuild(t, dir)
+	rpmbuild(t, dir, fullSpec)
 	rpms, err := filepath.Glob(filepath.Join(dir, "*.rpm"))
 	if err != nil {
 		t.Fatal(err)

@@ -181,13 +181,13 @@ const changes = `* Wed Nov 15 2023 Someone <some@one.example> - 1.0-2
 - Old
 `
 
-// rpmbuild builds fullSpec and writes the rpm, and its source rpm, to dir.
-func rpmbuild(t *testing.T, dir string) {
+// rpmbuild builds spec and writes the rpm, and its source rpm, to dir.
+func rpmbuild(t *testing.T, dir, spec string) {
 	t.Helper()
 	need(t, "rpmbuild")
 	top := t.TempDir()
 	file := filepath.Join(top, "test.spec")
-	write(t, file, []byte(fullSpec))
+	write(t, file, []byte(spec))
 	command(t, "rpmbuild", "--quiet", "-ba", "--nodeps", "--define", "_topdir "+top, "--define", "_build_id_links none", file)
 	command(t, "sh", "-c", `cp "$1"/RPMS/*/*.rpm "$1"/SRPMS/*.rpm "$2"`, "sh", top, dir)
 }

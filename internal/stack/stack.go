@@ -23,6 +23,9 @@ type Stack struct {
 	VersionFile string
 	// Credentials is the directory in the home of every user of the stack.
 	Credentials string
+	// Local is where the stack's programs are: what no package brought there is an
+	// administrator's.
+	Local string
 	// NodeTable is the table with a row per managed node.
 	NodeTable string
 	Markers   []Marker

@@ -9,6 +9,7 @@ func XCAT() Stack {
 		Title:       "xCAT",
 		VersionFile: "/opt/xcat/lib/perl/xCAT/Version.pm",
 		Credentials: ".xcat",
+		Local:       "/opt/xcat",
 		NodeTable:   "nodelist",
 		Markers: []Marker{
 			// The reason for a service node is the better one to read, so it is first.
