@@ -290,8 +290,7 @@ func (r *Root) MkdirAll(p string, perm uint32) error {
 // TempDir makes a private directory of this machine, mode 0700, for what must
 // not be made on the host itself. remove deletes it with all in it.
 func TempDir() (dir string, remove func() error, err error) {
-	dir, err = os.MkdirTemp("", "xcrate-")
-	return dir, func() error { return os.RemoveAll(dir) }, err
+	return TempDirIn("")
 }
 
 // MakePrivate makes directory dir of this machine, and those above it, where
