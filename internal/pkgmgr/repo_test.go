@@ -337,41 +337,46 @@ func onePrimary(t *testing.T, primary, loc string) http.Handler {
 	})
 }
 
-func TestRepoFile(t *testing.T) {
-	dir := yumRepo(t)
-	url := serve(t, http.StripPrefix("/rh9/x86_64", files(dir)))
-	text := "# xCAT\n\n[main]\ncachedir=/var\n[off]\nenabled=0\nbaseurl=http://$nothing/\n[xcat-core]\r\nname = xCAT, core\nbaseurl = " +
-		serve(t, http.NotFoundHandler()) + "/x,\n  " + url + "/rh$releasever/${basearch}/\nenabled=true\ngpgcheck=1\ngpgkey=https://me:hidden@one.example/key\n"
-	repo := filepath.Join(t.TempDir(), "some.file")
-	write(t, repo, []byte(text))
-	vars := map[string]string{"releasever": "9", "basearch": "x86_64"}
-	s := open(t, repo, SourceOptions{Vars: vars})
-	wantAll(t, s, dir)
-	signing := listed(t, s).Signing
-	if len(signing) != 1 || fmt.Sprint(signing[0]) != "{xcat-core [https://one.example/key] true false}" {
-		t.Errorf("signing %v", signing)
+// TestRepositoryOtherPackage has metadata that calls a file what it is not.
+func TestRepositoryOtherPackage(t *testing.T) {
+	b, err := os.ReadFile(pack(t, t.TempDir(), packed{RPMMetaData: meta("a", "1", "1")}))
+	if err != nil {
+		t.Fatal(err)
 	}
-	web := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(text)) }))
-	wantAll(t, open(t, web+"/xcat-core.repo", SourceOptions{Vars: vars}), dir)
+	list := onePrimary(t, fmt.Sprintf(`<metadata><package type="rpm"><name>b</name><arch>noarch</arch><version epoch="0" ver="1" rel="1"/>`+
+		`<checksum type="sha256">%x</checksum><location href="b.rpm"/></package></metadata>`, sha256.Sum256(b)), "repodata/primary.xml.gz")
+	s := open(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "b.rpm") {
+			_, _ = w.Write(b)
+			return
+		}
+		list.ServeHTTP(w, r)
+	})), SourceOptions{})
+	_, err = s.Fetch(t.Context(), listed(t, s).Offers[0])
+	wantError(t, err, "package b-1-1.noarch", "the file holds a-1-1.noarch")
 }
 
-func TestRepoFileErrors(t *testing.T) {
-	for _, tt := range []struct{ text, want string }{
-		{"[a]\nbaseurl=http://one.example/$releasever\n", "section a: baseurl: variable $releasever"},
-		{"[a]\nname=x\n", "section a: no baseurl"},
-		{"[a]\nenabled=0\n", "no section that is enabled"},
-		{"[a]\nenabled=maybe\n", "neither yes nor no"},
-		{"[a]\nbaseurl=ftp://me:hidden@one.example/\n", "ftp://one.example/"},
-		{"[a]\nbaseurl=https://one.example/\nsslverify=0\n", "sslverify=0"},
-		{"[a]\nbaseurl=https://one.example/\nsslclientkey=/key\n", "sslclientkey=: not supported"},
-		{"[a]\nbaseurl=https://one.example/\nsslcacert=/nowhere\n", "certificates /nowhere"},
-		{"[a]\n[a]\n", "line 2: section"},
-		{"[a]\nhidden\n", "line 2: not"},
-		{"[a]\n hidden\n", "line 2: it continues nothing"},
-	} {
-		repo := filepath.Join(t.TempDir(), "x.repo")
-		write(t, repo, []byte(tt.text))
-		_, err := OpenSource(t.Context(), repo, SourceOptions{TempDir: t.TempDir()})
-		wantError(t, err, tt.want, "!hidden")
+// TestMirrorLogin keeps the credentials of a mirror list from other servers.
+func TestMirrorLogin(t *testing.T) {
+	dir := yumRepo(t)
+	sent := 0
+	other := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			sent++
+		}
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, password, _ := r.BasicAuth(); password != "hidden" {
+			w.WriteHeader(http.StatusUnauthorized)
+		} else if r.URL.Path == "/mirrorlist" {
+			fmt.Fprintf(w, "%s\nhttp://%s/\n", other, r.Host)
+		} else {
+			files(dir).ServeHTTP(w, r)
+		}
+	}))
+	wantAll(t, open(t, strings.Replace(url, "//", "//me:hidden@", 1)+"/mirrorlist", SourceOptions{}), dir)
+	if sent > 0 {
+		t.Errorf("credentials sent to another server %d times", sent)
 	}
 }
