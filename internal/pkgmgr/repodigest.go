@@ -19,8 +19,9 @@ type remoteDigest struct {
 }
 
 // remoteAlgorithms are taken from metadata, the weakest first. SHA-1 is among
-// them, as it is for dnf: xCAT's own repositories have nothing else. Of an rpm
-// the digests within are compared as well. MD5 is not.
+// them, as it is for dnf: repositories that EL 5 was to read have nothing else,
+// and xCAT's were made so. Of an rpm the digests within are compared as well.
+// MD5 is not.
 func remoteAlgorithms() []string { return []string{"sha1", "sha224", "sha256", "sha384", "sha512"} }
 
 func newRemoteDigest(algorithm, sum string) (remoteDigest, error) {
