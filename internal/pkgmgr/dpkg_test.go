@@ -42,6 +42,21 @@ func TestInstalledOnDebian(t *testing.T) {
 	}
 }
 
+// TestInstalledOnBoth has a Debian system where somebody ran rpm, and one that
+// never had a package.
+func TestInstalledOnBoth(t *testing.T) {
+	need(t, "rpm")
+	root := openRoot(t, t.TempDir())
+	command(t, "rpm", "--root", root.Dir(), "--dbpath", "/var/lib/rpm", "--initdb")
+	if all, err := InstalledOn(t.Context(), root, t.TempDir()); err != nil || len(all) != 0 {
+		t.Errorf("empty database: %+v, %v", all, err)
+	}
+	write(t, root.Path(dpkgStatus), []byte("Package: a\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n"))
+	if all, err := InstalledOn(t.Context(), root, t.TempDir()); err != nil || len(all) != 1 {
+		t.Errorf("%+v, %v, want the one of dpkg", all, err)
+	}
+}
+
 func TestParseDpkg(t *testing.T) {
 	status := `Package: xcat-client
 Status: install ok installed

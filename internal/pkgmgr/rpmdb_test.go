@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -250,6 +251,82 @@ func TestInstalledOnDamage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// meddler is a context in which something happens whenever it is asked.
+type meddler struct {
+	context.Context
+	meddle func()
+}
+
+func (m meddler) Err() error {
+	m.meddle()
+	return m.Context.Err()
+}
+
+// TestInstalledOnBusy writes to the database while it is copied.
+func TestInstalledOnBusy(t *testing.T) {
+	root := rpmdbRoot(t)
+	path := root.Path("/var/lib/rpm/rpmdb.sqlite")
+	content := readFile(t, path)
+	times := 0
+	once := meddler{t.Context(), func() {
+		if times++; times == 1 {
+			write(t, path, content)
+		}
+	}}
+	got, err := InstalledOn(once, root, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := InstalledOn(t.Context(), root, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, listed(got), listed(want))
+	wal := 0
+	always := meddler{t.Context(), func() {
+		wal++
+		write(t, path+"-wal", make([]byte, wal))
+	}}
+	temp := t.TempDir()
+	if _, err := InstalledOn(always, root, temp); !errors.Is(err, errChanged) || !strings.Contains(err.Error(), path) {
+		t.Errorf("error %v, want %v", err, errChanged)
+	}
+	if left := tree(t, temp); left != "" {
+		t.Errorf("left behind: %s", left)
+	}
+}
+
+// FuzzDatabase has files that lead astray: whatever they are, reading ends.
+func FuzzDatabase(f *testing.F) {
+	ndb, err := os.ReadFile("testdata/Packages.db")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(ndb)
+	bdb := make([]byte, 3*512)
+	for at, n := range map[int]uint32{12: bdbHashMagic, 16: 9, 20: 512, 32: 2, 96: 1, 512 + 8: 1} {
+		binary.LittleEndian.PutUint32(bdb[at:], n)
+	}
+	bdb[512+25] = bdbHashSorted
+	f.Add(bdb)
+	f.Fuzz(func(t *testing.T, content []byte) {
+		dir := openRoot(t, t.TempDir())
+		write(t, dir.Path("db"), content)
+		for _, each := range []func(context.Context, *host.Root, string, func([]byte) error) error{eachNDB, eachBDB} {
+			_ = each(t.Context(), dir, "db", func(b []byte) error {
+				s, err := storedHeader(b)
+				if err == nil {
+					_, err = installed(s)
+				}
+				if err == nil {
+					_, err = ownedFiles(s)
+				}
+				return err
+			})
+		}
+	})
 }
 
 func TestInstalledOnNone(t *testing.T) {

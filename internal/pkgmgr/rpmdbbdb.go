@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 
@@ -37,6 +36,9 @@ type bdbFile struct {
 	lastPage uint32
 	buckets  uint32     // the highest of them
 	spares   [32]uint32 // what to add to a bucket for its page, by the bucket's length in bits
+	// left counts the pages that were not read yet: each belongs to one bucket
+	// or one value, so a file cannot lead in circles.
+	left uint32
 }
 
 // eachBDB reads Packages, that of EL 8 and before: a hash of package numbers,
@@ -59,40 +61,45 @@ func eachBDB(_ context.Context, dir *host.Root, file string, fn func([]byte) err
 	return nil
 }
 
-func openBDB(f io.ReaderAt, size int64) (bdbFile, error) {
+func openBDB(f io.ReaderAt, size int64) (*bdbFile, error) {
 	meta := make([]byte, bdbMeta)
 	if _, err := f.ReadAt(meta, 0); err != nil {
-		return bdbFile{}, truncated(err)
+		return nil, truncated(err)
 	}
-	db := bdbFile{r: f, order: binary.LittleEndian}
+	db := &bdbFile{r: f, order: binary.LittleEndian}
 	if db.order.Uint32(meta[12:]) != bdbHashMagic {
 		db.order = binary.BigEndian
 	}
 	number := func(i int) uint32 { return db.order.Uint32(meta[4*i:]) }
 	if version := number(4); number(3) != bdbHashMagic || version < 8 || version > 10 || meta[24] != 0 {
-		return bdbFile{}, fmt.Errorf("no Berkeley DB hash that is known: magic %08x, version %d, encryption %d", number(3), version, meta[24])
+		return nil, fmt.Errorf("no Berkeley DB hash that is known: magic %08x, version %d, encryption %d", number(3), version, meta[24])
 	}
 	db.pageSize, db.lastPage, db.buckets = number(5), number(8), number(18)
 	for i := range db.spares {
 		db.spares[i] = number(24 + i)
 	}
 	if db.pageSize < bdbMeta || db.pageSize > 1<<16 || db.pageSize&(db.pageSize-1) != 0 {
-		return bdbFile{}, fmt.Errorf("%w: pages of %d bytes", errDamaged, db.pageSize)
+		return nil, fmt.Errorf("%w: pages of %d bytes", errDamaged, db.pageSize)
 	}
 	if (int64(db.lastPage)+1)*int64(db.pageSize) > size {
-		return bdbFile{}, fmt.Errorf("%d pages of %d bytes in a file of %d: %w", db.lastPage+1, db.pageSize, size, truncated(io.ErrUnexpectedEOF))
+		return nil, fmt.Errorf("%d pages of %d bytes in a file of %d: %w", db.lastPage+1, db.pageSize, size, truncated(io.ErrUnexpectedEOF))
 	}
 	if db.buckets > db.lastPage {
-		return bdbFile{}, fmt.Errorf("%w: %d buckets in %d pages", errDamaged, db.buckets, db.lastPage)
+		return nil, fmt.Errorf("%w: %d buckets in %d pages", errDamaged, db.buckets, db.lastPage)
 	}
+	db.left = db.lastPage
 	return db, nil
 }
 
 // page reads page number n, which must be of one of types.
-func (db bdbFile) page(n uint32, types ...byte) ([]byte, error) {
+func (db *bdbFile) page(n uint32, types ...byte) ([]byte, error) {
 	if n == 0 || n > db.lastPage {
 		return nil, fmt.Errorf("%w: page %d of %d", errDamaged, n, db.lastPage)
 	}
+	if db.left == 0 {
+		return nil, fmt.Errorf("%w: its pages form a circle", errDamaged)
+	}
+	db.left--
 	p := make([]byte, db.pageSize)
 	if _, err := db.r.ReadAt(p, int64(n)*int64(db.pageSize)); err != nil {
 		return nil, truncated(err)
@@ -104,7 +111,7 @@ func (db bdbFile) page(n uint32, types ...byte) ([]byte, error) {
 }
 
 // eachInBucket walks the chain of pages of one bucket.
-func (db bdbFile) eachInBucket(bucket uint32, fn func([]byte) error) error {
+func (db *bdbFile) eachInBucket(bucket uint32, fn func([]byte) error) error {
 	bits := 0
 	for b := bucket; b > 0; b >>= 1 {
 		bits++
@@ -113,10 +120,7 @@ func (db bdbFile) eachInBucket(bucket uint32, fn func([]byte) error) error {
 		return fmt.Errorf("%w: no such bucket", errDamaged)
 	}
 	next := bucket + db.spares[bits]
-	for chain := uint32(0); next != 0; chain++ {
-		if chain > db.lastPage {
-			return fmt.Errorf("%w: its pages form a circle", errDamaged)
-		}
+	for next != 0 {
 		p, err := db.page(next, bdbHashUnsorted, bdbHashEmpty, bdbHashSorted)
 		if err != nil {
 			return err
@@ -132,7 +136,7 @@ func (db bdbFile) eachInBucket(bucket uint32, fn func([]byte) error) error {
 // eachOnPage calls fn with the values on page p. Items come in pairs of key and
 // value and fill the page from its end: an item ends where the one before it
 // begins.
-func (db bdbFile) eachOnPage(p []byte, fn func([]byte) error) error {
+func (db *bdbFile) eachOnPage(p []byte, fn func([]byte) error) error {
 	items := int(db.order.Uint16(p[20:]))
 	if items%2 != 0 || bdbHead+2*items > len(p) {
 		return fmt.Errorf("%w: %d items", errDamaged, items)
@@ -168,7 +172,7 @@ func (db bdbFile) eachOnPage(p []byte, fn func([]byte) error) error {
 
 // item returns what an item of a page is: what stands there, or in the
 // overflow pages it names.
-func (db bdbFile) item(b []byte) ([]byte, error) {
+func (db *bdbFile) item(b []byte) ([]byte, error) {
 	switch {
 	case b[0] == bdbOnPage:
 		return b[1:], nil
@@ -193,7 +197,7 @@ func (db bdbFile) item(b []byte) ([]byte, error) {
 		next = db.order.Uint32(p[16:])
 	}
 	if next != 0 {
-		return nil, errors.Join(errDamaged, fmt.Errorf("value goes on in page %d after its %d bytes", next, want))
+		return nil, fmt.Errorf("%w: value goes on in page %d after its %d bytes", errDamaged, next, want)
 	}
 	return value, nil
 }

@@ -176,11 +176,11 @@ func copyOnce(ctx context.Context, from *host.Dir, file string, private *host.Ro
 	if err != nil {
 		return err
 	}
-	for name := range before {
+	for name, stamp := range before {
 		if err := to.RemoveAll(name); err != nil {
 			return err
 		}
-		if err := copyFile(ctx, from, to, name); err != nil {
+		if err := copyFile(ctx, from, to, name, stamp.size); err != nil {
 			return err
 		}
 	}
@@ -222,7 +222,8 @@ func databaseStamps(d *host.Dir, file string) (map[string]fileStamp, error) {
 	return all, nil
 }
 
-func copyFile(ctx context.Context, from, to *host.Dir, name string) (err error) {
+// copyFile copies size bytes of a file: one that grows would never end.
+func copyFile(ctx context.Context, from, to *host.Dir, name string, size int64) (err error) {
 	in, err := from.Open(name)
 	if err != nil {
 		return err
@@ -233,7 +234,7 @@ func copyFile(ctx context.Context, from, to *host.Dir, name string) (err error) 
 		return fmt.Errorf("private copy: %w", err)
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	if _, err := io.Copy(out, &cancelReader{ctx, in}); err != nil {
+	if _, err := io.Copy(out, io.LimitReader(&cancelReader{ctx, in}, size)); err != nil {
 		return fmt.Errorf("private copy: %w", err)
 	}
 	return nil

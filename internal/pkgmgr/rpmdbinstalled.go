@@ -31,8 +31,8 @@ type Installed struct {
 // keyPackage is the name under which rpm keeps public keys among the packages.
 const keyPackage = "gpg-pubkey"
 
-// InstalledOn lists the packages in the package database of root, rpm's or else
-// dpkg's, sorted by name, epoch, version, release and arch. Nothing of the root
+// InstalledOn lists the packages in the package database of root, rpm's or, if
+// that has none, dpkg's, sorted by name, epoch, version, release and arch. Nothing of the root
 // is run, written or locked: the rpm database is copied to a new directory
 // below tempDir, which must exist, and read there. A root with neither database
 // is ErrNone, a damaged one an error that names it.
@@ -45,11 +45,16 @@ func InstalledOn(ctx context.Context, root *host.Root, tempDir string) ([]Instal
 		}
 		return err
 	})
-	if errors.Is(err, ErrNone) {
-		all, err = readDpkg(root)
-	}
-	if err != nil {
+	none := errors.Is(err, ErrNone)
+	if err != nil && !none {
 		return nil, err
+	}
+	if len(all) == 0 { // Debian's rpm makes an empty database when it is run
+		debs, err := readDpkg(root)
+		if err != nil && (none || !errors.Is(err, ErrNone)) {
+			return nil, err
+		}
+		all = debs
 	}
 	slices.SortStableFunc(all, func(a, b Installed) int { return cmp.Compare(a.NEVRA(), b.NEVRA()) })
 	return all, nil

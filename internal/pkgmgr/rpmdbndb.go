@@ -40,6 +40,7 @@ func eachNDB(_ context.Context, dir *host.Root, file string, fn func([]byte) err
 	if err != nil {
 		return err
 	}
+	left := size // blobs do not overlap
 	for at := 2 * ndbSlot; at < len(slots); at += ndbSlot {
 		slot := slots[at : at+ndbSlot]
 		if string(slot[:4]) != ndbSlotMagic {
@@ -48,6 +49,9 @@ func eachNDB(_ context.Context, dir *host.Root, file string, fn func([]byte) err
 		number, block, count := le32(slot[4:]), le32(slot[8:]), le32(slot[12:])
 		if block == 0 {
 			continue // free
+		}
+		if left -= int64(count) * ndbBlock; left < 0 {
+			return fmt.Errorf("%w: package %d: more bytes than the file has", errDamaged, number)
 		}
 		blob, err := ndbBlob(f, size, number, int64(block)*ndbBlock, int64(count)*ndbBlock)
 		if err != nil {

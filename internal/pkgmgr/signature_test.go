@@ -298,6 +298,10 @@ func TestCheckKeyLife(t *testing.T) {
 	if got := checkFile(t, keyring(t, old, s.public(t)), lateFile); got.State != Verified {
 		t.Errorf("with the key made longer: %+v", got)
 	}
+	text := func(data []byte) ([]byte, error) { return late.sign(data, packet.SigTypeText) }
+	if got := checkFile(t, keyring(t, s.public(t)), signedBy(t, text)); got.State != Bad || !strings.Contains(got.Why, "signature of type 1") {
+		t.Errorf("signature of text: %+v", got)
+	}
 	if err := s.entity.RevokeKey(packet.KeyCompromised, "", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -307,9 +311,11 @@ func TestCheckKeyLife(t *testing.T) {
 }
 
 // v4late signs as somebody does whose program does not look at the key's end.
-func (s signer) v4late(data []byte) ([]byte, error) {
+func (s signer) v4late(data []byte) ([]byte, error) { return s.sign(data, packet.SigTypeBinary) }
+
+func (s signer) sign(data []byte, typ packet.SignatureType) ([]byte, error) {
 	sig := &packet.Signature{
-		Version: 4, SigType: packet.SigTypeBinary, PubKeyAlgo: s.entity.PrimaryKey.PubKeyAlgo, Hash: crypto.SHA256,
+		Version: 4, SigType: typ, PubKeyAlgo: s.entity.PrimaryKey.PubKeyAlgo, Hash: crypto.SHA256,
 		CreationTime: s.now, IssuerKeyId: &s.entity.PrimaryKey.KeyId,
 	}
 	h := crypto.SHA256.New()
