@@ -49,6 +49,10 @@ func eachBDB(_ context.Context, dir *host.Root, file string, fn func([]byte) err
 		return err
 	}
 	defer func() { _ = f.Close() }()
+	return readBDB(f, size, fn)
+}
+
+func readBDB(f io.ReaderAt, size int64, fn func([]byte) error) error {
 	db, err := openBDB(f, size)
 	if err != nil {
 		return err

@@ -36,6 +36,10 @@ func eachNDB(_ context.Context, dir *host.Root, file string, fn func([]byte) err
 		return err
 	}
 	defer func() { _ = f.Close() }()
+	return readNDB(f, size, fn)
+}
+
+func readNDB(f io.ReaderAt, size int64, fn func([]byte) error) error {
 	slots, err := ndbSlots(f)
 	if err != nil {
 		return err
