@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
+	"net/url"
 	"path"
 	"runtime"
 	"slices"
@@ -38,9 +40,13 @@ type Sink interface {
 type Options struct {
 	Root  *host.Root
 	Stack stack.Stack
-	// Packages are directories of this machine searched for package files. With
+	// Packages are places of package files, as pkgmgr.OpenSource takes them. With
 	// none given, the places the stack knows are searched on the host.
 	Packages []string
+	// CAFile and Proxy say how servers of packages are reached: see
+	// pkgmgr.SourceOptions.
+	CAFile string
+	Proxy  func(*http.Request) (*url.URL, error)
 	// NoPackages captures no packages at all.
 	NoPackages bool
 	// AllowMissing goes on without packages that are installed and found nowhere.

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/xcrate/xcrate/artifact"
-	"github.com/xcrate/xcrate/internal/host"
 	"github.com/xcrate/xcrate/internal/pkgmgr"
 )
 
@@ -55,106 +53,6 @@ func (c *capture) packagePlaces() []string {
 		return c.o.Packages
 	}
 	return c.bound.PackageDirs()
-}
-
-// findPackages searches the directories the caller named, or those the stack
-// keeps packages in. The packages can be read until release is called.
-func (c *capture) findPackages(ctx context.Context) (_ []foundPackage, release func() error, err error) {
-	var roots []*host.Root
-	release = func() error {
-		var errs []error
-		for _, r := range roots {
-			errs = append(errs, r.Close())
-		}
-		return errors.Join(errs...)
-	}
-	all := packageSet{seen: map[string]foundPackage{}}
-	for _, dir := range c.o.Packages {
-		root, err := host.OpenRoot(dir)
-		if err != nil {
-			return nil, release, err
-		}
-		roots = append(roots, root)
-		if err := all.search(ctx, c, root, c.narrow(root, "/")); err != nil {
-			return nil, release, err
-		}
-	}
-	if len(c.o.Packages) > 0 {
-		return all.list, release, nil
-	}
-	for _, pattern := range c.bound.PackageDirs() {
-		dirs, err := c.bound.Glob(pattern, (&scanner{c: c}).names)
-		if err != nil {
-			return nil, release, err
-		}
-		for _, dir := range dirs {
-			if !c.o.Root.Exists(dir) {
-				continue
-			}
-			if err := all.search(ctx, c, c.o.Root, c.narrow(c.o.Root, dir)); err != nil {
-				return nil, release, err
-			}
-		}
-	}
-	return all.list, release, nil
-}
-
-// narrow returns the part of directory dir that is for the host's distro and
-// architecture, if dir is laid out as xcat-dep is (rh9/x86_64, sles15/ppc64le):
-// the others hold other builds of the same packages.
-func (c *capture) narrow(root *host.Root, dir string) string {
-	distro, arch := c.config.Host.Distro, c.config.Host.Arch
-	major, _, _ := strings.Cut(distro.Version, ".")
-	family := "rh"
-	if distro.ID == "sles" || strings.Contains(distro.Like, "suse") {
-		family = "sles"
-	}
-	if own := path.Join(dir, family+major, arch); root.Exists(own) {
-		return own
-	}
-	return dir
-}
-
-// packageSet gathers packages from several places, each once.
-type packageSet struct {
-	list []foundPackage
-	seen map[string]foundPackage // by NEVRA
-}
-
-// foundPackage is a package and where it lies on this machine.
-type foundPackage struct {
-	pkgmgr.Package
-	place string
-}
-
-// listed is the package as the config lists it.
-func (p foundPackage) listed() artifact.Package {
-	entry := p.Package.Package
-	entry.From = p.place
-	return entry
-}
-
-func (s *packageSet) search(ctx context.Context, c *capture, root *host.Root, dir string) error {
-	found, err := pkgmgr.Find(ctx, root, dir)
-	if err != nil {
-		return err
-	}
-	for _, l := range found.LeftOut {
-		l.Path = root.Path(l.Path)
-		c.leaveOut(l)
-	}
-	for _, pkg := range found.Packages {
-		p := foundPackage{pkg, root.Path(pkg.From)}
-		old, ok := s.seen[p.NEVRA()]
-		if ok && old.Digest != p.Digest {
-			return fmt.Errorf("package %s: %s and %s differ", p.NEVRA(), old.place, p.place)
-		}
-		if !ok {
-			s.seen[p.NEVRA()] = p
-			s.list = append(s.list, p)
-		}
-	}
-	return nil
 }
 
 // MissingError says which packages of the stack are installed on the host and

@@ -111,8 +111,8 @@ var advice = []struct {
 	{layout.ErrNotFound, "see which there are: xcrate list PLACE"},
 	{artifact.ErrForeign, "xcrate reads only what xcrate export wrote"},
 	{restore.ErrLocked, "wait until it is done"},
-	{layers.ErrNoPackages, "say where they are: --packages DIR, or go without: --packages none"},
-	{layers.ErrMissing, "say where they are: --packages DIR, or go without: --allow-missing-packages"},
+	{layers.ErrNoPackages, "say where they are: --packages WHERE, or go without: --packages none"},
+	{layers.ErrMissing, "say where they are: --packages WHERE, or go without: --allow-missing-packages"},
 	{layers.ErrUnreadable, "mend that (are you root?), or go on without what cannot be read:\n        --ignore-unreadable"},
 	{fs.ErrPermission, "run it as root"},
 }

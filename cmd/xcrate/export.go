@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"slices"
 
@@ -34,6 +35,7 @@ type exportOptions struct {
 	mounts      []string
 	unreadable  bool // gone on without
 	missing     bool // packages, gone on without
+	caFile      string
 }
 
 func newExport(a *app) *cobra.Command {
@@ -61,7 +63,8 @@ that nobody touched since are not even read.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.root, "root", "/", "take the node whose disk is at `DIR`\n")
-	f.StringArrayVar(&o.packages, "packages", nil, "search this `DIR` for rpms (repeatable); default:\nwhere go-xcat and otherpkgs keep them;\nnone: capture no packages")
+	f.StringArrayVar(&o.packages, "packages", nil, "take the rpms of `WHERE` (repeatable): directory,\ntarball, URL of a repository, or .repo file;\nnone: capture no packages; default:\nwhere go-xcat and otherpkgs keep them")
+	f.StringVar(&o.caFile, "ca-file", "", "trust servers of packages by the\ncertificates in `FILE` (PEM)")
 	f.StringVar(&o.tag, "tag", "", "`NAME` of the snapshot\n(default: host name and UTC time)")
 	f.BoolVar(&o.missing, "allow-missing-packages", false, "go on without installed packages that are\nfound nowhere, and list them")
 	f.StringVar(&o.base, "base", "", "take unchanged parts from this snapshot `SRC`\n(default: the one before in DEST)")
@@ -167,6 +170,7 @@ func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, des
 	defer func() { err = errors.Join(err, closeBase()) }()
 	captured, err := layers.Capture(ctx, w, layers.Options{
 		Root: root, Stack: stack.XCAT(), Packages: o.packages, NoPackages: none, AllowMissing: o.missing,
+		CAFile: o.caFile, Proxy: http.ProxyFromEnvironment,
 		Skip: map[host.Inode]bool{inode: true}, Mounts: cleaned(o.mounts), IgnoreUnreadable: o.unreadable, TempDir: temp,
 		Runner: a.runner, Tool: "xcrate " + version, Now: a.now(), Progress: p,
 		Services: a.serviceStates, Compression: compression, Base: base, Settle: settle, Workers: o.workers,

@@ -46,7 +46,7 @@ func files(dir string) http.Handler { return http.FileServer(http.Dir(dir)) }
 
 func wantAll(t *testing.T, s Source, dir string) {
 	t.Helper()
-	l := listed(t, s)
+	l := listedBy(t, s)
 	wantNEVRAs(t, l, "a-4:1-1.noarch", "b-1.10~rc1-1.noarch", "b+-1.9-1.noarch")
 	fetched(t, s, l, dir)
 }
@@ -147,7 +147,7 @@ func TestRepositoryFaults(t *testing.T) {
 			for _, where := range []string{serve(t, files(dir)), "file://" + dir} {
 				temp := t.TempDir()
 				s := open(t, where, SourceOptions{TempDir: temp})
-				_, err := s.Fetch(t.Context(), listed(t, s).Offers[0])
+				_, err := s.Fetch(t.Context(), listedBy(t, s).Offers[0])
 				wantError(t, err, append(tt.want, "package a-4:1-1.noarch", where)...)
 				if kept, _ := filepath.Glob(filepath.Join(temp, "*/*")); len(kept) > 0 {
 					t.Errorf("kept %q", kept)
@@ -179,7 +179,7 @@ func TestRepositoryLogin(t *testing.T) {
 		}
 		files(dir).ServeHTTP(w, r)
 	}))
-	l := listed(t, open(t, strings.Replace(url, "//", "//me:hidden@", 1), SourceOptions{}))
+	l := listedBy(t, open(t, strings.Replace(url, "//", "//me:hidden@", 1), SourceOptions{}))
 	if len(l.Offers) != 3 || strings.Contains(l.Offers[0].Where, "hidden") {
 		t.Errorf("offers %v", l.Offers)
 	}
@@ -314,7 +314,7 @@ func TestRepositoryHostile(t *testing.T) {
 	}
 	_, err := open(t, serve(t, onePrimary(t, "", "repodata/primary.xml.gz")), SourceOptions{}).List(t.Context())
 	wantError(t, err, "EOF")
-	l := listed(t, open(t, serve(t, onePrimary(t, "<metadata>"+fmt.Sprintf(pkg, "a", 0, `xml:base="file:///etc" href="a.rpm"`)+"</metadata>", "repodata/primary.xml.gz")), SourceOptions{}))
+	l := listedBy(t, open(t, serve(t, onePrimary(t, "<metadata>"+fmt.Sprintf(pkg, "a", 0, `xml:base="file:///etc" href="a.rpm"`)+"</metadata>", "repodata/primary.xml.gz")), SourceOptions{}))
 	if len(l.Offers) != 0 || len(l.LeftOut) != 1 {
 		t.Errorf("offers %v, left out %v", l.Offers, l.LeftOut)
 	}
@@ -352,7 +352,7 @@ func TestRepositoryOtherPackage(t *testing.T) {
 		}
 		list.ServeHTTP(w, r)
 	})), SourceOptions{})
-	_, err = s.Fetch(t.Context(), listed(t, s).Offers[0])
+	_, err = s.Fetch(t.Context(), listedBy(t, s).Offers[0])
 	wantError(t, err, "package b-1-1.noarch", "the file holds a-1-1.noarch")
 }
 

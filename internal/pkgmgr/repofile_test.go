@@ -17,7 +17,7 @@ func TestRepoFile(t *testing.T) {
 	vars := map[string]string{"releasever": "9", "basearch": "x86_64"}
 	s := open(t, repo, SourceOptions{Vars: vars})
 	wantAll(t, s, dir)
-	signing := listed(t, s).Signing
+	signing := listedBy(t, s).Signing
 	if len(signing) != 1 || fmt.Sprint(signing[0]) != "{xcat-core [https://one.example/key] true false}" {
 		t.Errorf("signing %v", signing)
 	}

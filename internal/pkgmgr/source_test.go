@@ -33,7 +33,7 @@ func open(t *testing.T, where string, o SourceOptions) Source {
 	return s
 }
 
-func listed(t *testing.T, s Source) Listing {
+func listedBy(t *testing.T, s Source) Listing {
 	t.Helper()
 	l, err := s.List(t.Context())
 	if err != nil {
@@ -106,7 +106,7 @@ func TestSourceDirectory(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "x.src.rpm"), nil)
 	s := open(t, dir, SourceOptions{Narrow: "rh9/x86_64"})
-	l := listed(t, s)
+	l := listedBy(t, s)
 	wantNEVRAs(t, l, "a-1.9-1.noarch", "a-1.10-1.noarch")
 	if len(l.LeftOut) != 1 || l.LeftOut[0].Path != filepath.Join(dir, "x.src.rpm") {
 		t.Errorf("left out %v", l.LeftOut)
@@ -114,7 +114,7 @@ func TestSourceDirectory(t *testing.T) {
 	fetched(t, s, l, dir)
 
 	pack(t, filepath.Join(dir, "rh9/x86_64"), packed{RPMMetaData: meta("b", "1", "1")})
-	wantNEVRAs(t, listed(t, open(t, dir, SourceOptions{Narrow: "rh9/x86_64"})), "b-1-1.noarch")
+	wantNEVRAs(t, listedBy(t, open(t, dir, SourceOptions{Narrow: "rh9/x86_64"})), "b-1-1.noarch")
 }
 
 // TestSourceTarball takes tarballs as tar makes them, whatever their name.
@@ -140,7 +140,7 @@ func TestSourceTarball(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "packages")
 			command(t, "tar", append([]string{"-C", dir, "-cf", file, "xcat-dep", "xcat-core"}, strings.Fields(z)...)...)
 			s := open(t, file, SourceOptions{Narrow: "rh9/x86_64"})
-			l := listed(t, s)
+			l := listedBy(t, s)
 			wantNEVRAs(t, l, "a-1-1.noarch", "b-2-1.noarch", "core-1-1.noarch")
 			if want := file + ":xcat-dep/rh9/x86_64/a-1-1.noarch.rpm"; l.Offers[0].Where != want {
 				t.Errorf("offered from %s, want %s", l.Offers[0].Where, want)
@@ -194,7 +194,7 @@ func TestSourceTarballHostile(t *testing.T) {
 		tar.Header{Name: "../../../../../.." + outside + "/b.rpm", Typeflag: tar.TypeReg},
 		tar.Header{Name: outside + "/c.rpm", Typeflag: tar.TypeReg},
 	)
-	l := listed(t, open(t, file, SourceOptions{}))
+	l := listedBy(t, open(t, file, SourceOptions{}))
 	wantNEVRAs(t, l, "a-1-1.noarch")
 	if len(l.LeftOut) != 2 || l.LeftOut[0].What != "link to "+outside || l.LeftOut[1].What != "link to /etc/passwd" {
 		t.Errorf("left out %v", l.LeftOut)
