@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/xcrate/xcrate/internal/host"
@@ -254,13 +255,17 @@ func TestInstalledOnDamage(t *testing.T) {
 	}
 }
 
-// meddler is a context in which something happens whenever it is asked.
+// meddler is a context in which something happens whenever it is asked, which
+// database/sql does from goroutines of its own.
 type meddler struct {
 	context.Context
+	mu     sync.Mutex
 	meddle func()
 }
 
-func (m meddler) Err() error {
+func (m *meddler) Err() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.meddle()
 	return m.Context.Err()
 }
@@ -271,7 +276,7 @@ func TestInstalledOnBusy(t *testing.T) {
 	path := root.Path("/var/lib/rpm/rpmdb.sqlite")
 	content := readFile(t, path)
 	times := 0
-	once := meddler{t.Context(), func() {
+	once := &meddler{Context: t.Context(), meddle: func() {
 		if times++; times == 1 {
 			write(t, path, content)
 		}
@@ -286,7 +291,7 @@ func TestInstalledOnBusy(t *testing.T) {
 	}
 	same(t, listed(got), listed(want))
 	wal := 0
-	always := meddler{t.Context(), func() {
+	always := &meddler{Context: t.Context(), meddle: func() {
 		wal++
 		write(t, path+"-wal", make([]byte, wal))
 	}}
