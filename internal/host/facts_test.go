@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -115,7 +116,7 @@ func TestExec(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "exit status 7") || !strings.Contains(err.Error(), "this is why") {
 		t.Errorf("failure: %v", err)
 	}
-	if _, err := (host.Exec{}).Run(t.Context(), host.Command{Name: "no-such-program"}); !host.IsNotFound(err) {
+	if _, err := (host.Exec{}).Run(t.Context(), host.Command{Name: "no-such-program"}); !errors.Is(err, exec.ErrNotFound) {
 		t.Errorf("missing program: %v", err)
 	}
 	old := syscall.Umask(0o077)

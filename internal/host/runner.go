@@ -165,6 +165,3 @@ func ExitCode(err error) int {
 	}
 	return -1
 }
-
-// IsNotFound reports whether err says that a program is not there.
-func IsNotFound(err error) bool { return errors.Is(err, exec.ErrNotFound) }
