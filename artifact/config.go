@@ -23,6 +23,12 @@ type Config struct {
 	// Modified are files of the stack's packages that are not as the packages
 	// had them.
 	Modified []Modified `json:"modified,omitempty"`
+	// PackageKeys are the public keys that signed packages of the snapshot.
+	PackageKeys []PackageKey `json:"package_keys,omitempty"`
+	// DistroPackages belong to the distro, are installed on the host and used by
+	// the stack, and no file of them was found: an import installs them by name
+	// from the target's own repositories.
+	DistroPackages []Package `json:"distro_packages,omitempty"`
 	// MissingPackages are installed on the host, belong to the stack and were
 	// found in no place, and whoever exported went on without them.
 	MissingPackages []string  `json:"missing_packages,omitempty"`
@@ -112,9 +118,20 @@ type Package struct {
 	KeyID     string `json:"key_id,omitempty"`
 }
 
-// NEVRA is the package's full name: name-[epoch:]version-release.arch.
+// PackageKey is a public key in the packages layer.
+type PackageKey struct {
+	ID   string `json:"id"`             // 16 hexadecimal digits
+	Name string `json:"name,omitempty"` // user id: "xCAT <xcat@example.com>"
+	File string `json:"file"`           // path within the packages layer, armored
+}
+
+// NEVRA is the package's full name: name-[epoch:]version[-release].arch. A
+// Debian package may have no release.
 func (p Package) NEVRA() string {
-	evr := p.Version + "-" + p.Release
+	evr := p.Version
+	if p.Release != "" {
+		evr += "-" + p.Release
+	}
 	if p.Epoch != "" && p.Epoch != "0" {
 		evr = p.Epoch + ":" + evr
 	}
@@ -202,6 +219,11 @@ func (c Config) Validate() error {
 	for _, p := range c.Packages {
 		if err := CheckPath(p.File); err != nil {
 			return fmt.Errorf("config: package %q: %w", p.Name, err)
+		}
+	}
+	for _, k := range c.PackageKeys {
+		if err := CheckPath(k.File); err != nil {
+			return fmt.Errorf("config: key %q: %w", k.ID, err)
 		}
 	}
 	return nil

@@ -43,7 +43,7 @@ func (a *applier) runManager(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, log.Close()) }()
 	// A transaction that has begun is let end: half of one is worse than waiting.
 	a.installed = true
-	err = a.manager.Install(context.WithoutCancel(ctx), pkgmgr.Repo{Dir: RepositoryDir}, a.plan.Packages.Install, log)
+	err = a.manager.Install(context.WithoutCancel(ctx), pkgmgr.Repo{Dir: RepositoryDir}, pkgmgr.Request{Packages: a.plan.Packages.Install}, log)
 	return errors.Join(err, ctx.Err())
 }
 

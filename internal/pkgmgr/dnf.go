@@ -28,6 +28,25 @@ type dnf struct {
 // Name implements Manager.
 func (d *dnf) Name() string { return "dnf" }
 
+// Format implements Manager.
+func (d *dnf) Format() Format { return RPM }
+
+// Definition implements Manager.
+func (d *dnf) Definition(repo Repo) (Definition, error) {
+	dir, err := d.repoDir(repo)
+	if err != nil {
+		return Definition{}, err
+	}
+	text := "[" + RepoID + "]\nname=" + RepoID + "\nbaseurl=" + fileURL(dir) + "\ngpgcheck=0\n"
+	return Definition{Path: "/etc/yum.repos.d/" + RepoID + ".repo", Content: []byte(text)}, nil
+}
+
+// Check implements Manager.
+func (d *dnf) Check(context.Context, Repo, Request) (Refusal, error) { return Refusal{}, nil }
+
+// Undo implements Manager.
+func (d *dnf) Undo(context.Context, []artifact.Package, io.Writer) error { return nil }
+
 // probe reports whether the programs are there and run: a root may be of
 // another architecture, or incomplete.
 func (d *dnf) probe(ctx context.Context) error {
@@ -46,7 +65,8 @@ func (d *dnf) probe(ctx context.Context) error {
 // used with gpgcheck off, and what its packages are is known from the digests
 // of the snapshot alone. Packages of the root's own repositories are checked
 // as those are configured.
-func (d *dnf) Install(ctx context.Context, repo Repo, pkgs []artifact.Package, log io.Writer) error {
+func (d *dnf) Install(ctx context.Context, repo Repo, request Request, log io.Writer) error {
+	pkgs := request.Packages
 	for _, p := range pkgs {
 		if err := checkName(p); err != nil {
 			return fmt.Errorf("package %q: %w", p.NEVRA(), err)

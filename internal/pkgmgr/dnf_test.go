@@ -85,7 +85,7 @@ func TestInstall(t *testing.T) {
 			m := manager(t, root)
 			pkgs := fill(t, root, func(dir string) { packStack(t, dir) })
 			var log bytes.Buffer
-			if err := m.Install(t.Context(), Repo{Dir: repoDir}, pkgs, &log); err != nil {
+			if err := m.Install(t.Context(), Repo{Dir: repoDir}, Request{Packages: pkgs}, &log); err != nil {
 				t.Fatalf("%v\n%s", err, &log)
 			}
 			want := slices.Clone(before)
@@ -112,7 +112,7 @@ func TestInstall(t *testing.T) {
 func again(t *testing.T, m Manager, pkgs []artifact.Package) {
 	t.Helper()
 	var log bytes.Buffer
-	if err := m.Install(t.Context(), Repo{Dir: "/nowhere"}, pkgs, &log); err != nil || log.Len() > 0 {
+	if err := m.Install(t.Context(), Repo{Dir: "/nowhere"}, Request{Packages: pkgs}, &log); err != nil || log.Len() > 0 {
 		t.Errorf("second install: %v\n%s", err, &log)
 	}
 }
@@ -154,7 +154,7 @@ func TestInstallErrors(t *testing.T) {
 			if tt.edit != nil {
 				tt.edit(pkgs)
 			}
-			err := detect(t, root).Install(t.Context(), Repo{Dir: repoDir}, pkgs, io.Discard)
+			err := detect(t, root).Install(t.Context(), Repo{Dir: repoDir}, Request{Packages: pkgs}, io.Discard)
 			if err == nil {
 				t.Fatal("no error")
 			}

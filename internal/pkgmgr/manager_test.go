@@ -134,7 +134,7 @@ func TestInstallOutside(t *testing.T) {
 				return "", nil
 			}
 			d := &dnf{root: root, run: run, dbpath: "/var/lib/rpm", outside: true}
-			err := d.Install(t.Context(), Repo{Dir: "/repo"}, []artifact.Package{{Name: "a", Version: "1", Release: "2", Arch: "noarch"}}, nil)
+			err := d.Install(t.Context(), Repo{Dir: "/repo"}, Request{Packages: []artifact.Package{{Name: "a", Version: "1", Release: "2", Arch: "noarch"}}}, nil)
 			if err == nil || !strings.Contains(err.Error(), "a-1-2.noarch (not installed)") {
 				t.Errorf("error %v: dnf said all is well, the database does not", err)
 			}
@@ -184,7 +184,7 @@ func TestInstallReports(t *testing.T) {
 				}
 				return "", tt.dnf(c)
 			}}
-			err := (&dnf{root: root, run: run, chroot: root.Dir()}).Install(t.Context(), Repo{Dir: "/repo"}, []artifact.Package{wanted}, tt.log)
+			err := (&dnf{root: root, run: run, chroot: root.Dir()}).Install(t.Context(), Repo{Dir: "/repo"}, Request{Packages: []artifact.Package{wanted}}, tt.log)
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -244,7 +244,7 @@ func TestInstallOffline(t *testing.T) {
 	main.Recommends = needs(t, "nice")
 	pkgs := fill(t, root, func(dir string) { pack(t, dir, packed{RPMMetaData: main}) })
 	var log bytes.Buffer
-	if err := detect(t, root).Install(t.Context(), Repo{Dir: repoDir}, pkgs, &log); err != nil {
+	if err := detect(t, root).Install(t.Context(), Repo{Dir: repoDir}, Request{Packages: pkgs}, &log); err != nil {
 		t.Errorf("%v\n%s", err, &log)
 	}
 }
@@ -256,7 +256,7 @@ func TestInstallFromDistro(t *testing.T) {
 	root := elRoot(t)
 	m := detect(t, root)
 	early := fill(t, root, func(dir string) { pack(t, dir, packed{RPMMetaData: meta("early", "1", "1")}) })
-	if err := m.Install(t.Context(), Repo{Dir: repoDir}, early, io.Discard); err != nil {
+	if err := m.Install(t.Context(), Repo{Dir: repoDir}, Request{Packages: early}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.RemoveAll(root.Path(repoDir)); err != nil {
@@ -277,7 +277,7 @@ func TestInstallFromDistro(t *testing.T) {
 	writeRepo(t, distro, find(t, distro).Packages)
 	write(t, root.Path("/etc/yum.repos.d/media.repo"), []byte("[media]\nname=media\nbaseurl=file:///srv/distro\ngpgcheck=0\n"))
 	var log bytes.Buffer
-	if err := m.Install(t.Context(), Repo{Dir: repoDir}, pkgs, &log); err != nil {
+	if err := m.Install(t.Context(), Repo{Dir: repoDir}, Request{Packages: pkgs}, &log); err != nil {
 		t.Fatalf("%v\n%s", err, &log)
 	}
 	if got := nevras(t, root); !slices.Contains(got, "needed-3-1.noarch") || !slices.Contains(got, "main-1-1.noarch") {
