@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -101,9 +102,60 @@ func Stop(ctx context.Context, run host.Runner, unit string) error {
 
 // Start makes systemd read its unit files again and starts unit.
 func Start(ctx context.Context, run host.Runner, unit string) error {
-	if _, err := run.Run(ctx, host.Command{Name: "systemctl", Args: []string{"daemon-reload"}}); err != nil {
+	if err := Reload(ctx, run); err != nil {
 		return err
 	}
 	_, err := run.Run(ctx, host.Command{Name: "systemctl", Args: []string{"start", unit}})
 	return err
+}
+
+// Reload makes systemd read its unit files again.
+func Reload(ctx context.Context, run host.Runner) error {
+	_, err := run.Run(ctx, host.Command{Name: "systemctl", Args: []string{"daemon-reload"}})
+	return err
+}
+
+// Disable has unit not started any more when root boots: systemctl does it on
+// the running machine, elsewhere the links go that enabling it made.
+func Disable(ctx context.Context, root *host.Root, run host.Runner, unit string) error {
+	if Running(root) {
+		_, err := run.Run(ctx, host.Command{Name: "systemctl", Args: []string{"disable", unit}})
+		return err
+	}
+	names, err := root.Names(unitDirs[0])
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("unit %s: %w", unit, err)
+	}
+	for _, name := range names {
+		p := unitDirs[0] + "/" + name
+		if strings.HasSuffix(name, ".wants") || strings.HasSuffix(name, ".requires") {
+			p += "/" + unit
+		} else if target, err := root.Readlink(p); err != nil || path.Base(target) != unit {
+			continue // no alias of it
+		}
+		if err := removeLink(root, p); err != nil {
+			return fmt.Errorf("unit %s: %w", unit, err)
+		}
+	}
+	return nil
+}
+
+// removeLink removes p if it is a symlink.
+func removeLink(root *host.Root, p string) error {
+	d, name, err := root.OpenParent(p)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.Close() }()
+	st, err := d.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !st.IsSymlink() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return d.Remove(name)
 }

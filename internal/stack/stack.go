@@ -35,6 +35,7 @@ type Stack struct {
 	Columns   []Column
 	Services  []Service
 	Packages  Packages
+	Scripts   Scripts
 }
 
 // Marker is a file that tells what a host is.

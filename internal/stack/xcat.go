@@ -22,6 +22,7 @@ func XCAT() Stack {
 		Columns:  xcatColumns(),
 		Services: xcatServices(),
 		Packages: xcatPackages(),
+		Scripts:  xcatScripts(),
 	}
 }
 
