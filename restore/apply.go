@@ -26,6 +26,14 @@ type Result struct {
 	Plan   *Plan  `json:"plan"`
 	Kept   string `json:"kept"`   // where the originals of what was replaced lie
 	Tables int    `json:"tables"` // compared with the snapshot after the restore, all equal
+	// Packages is what the package manager did, zero where it was not run.
+	Packages PackageResult `json:"packages"`
+	// Settings are files of the host's own that scripts of packages had changed and
+	// that were put back.
+	Settings []string `json:"settings,omitempty"`
+	// Disabled are units that were enabled and are not to run here: on a standby
+	// all of the stack, else those that only scripts of packages had enabled.
+	Disabled []string `json:"disabled,omitempty"`
 	// Lost names files with the extended attributes their filesystem did not take.
 	Lost map[string][]string `json:"lost,omitempty"`
 }
@@ -35,14 +43,14 @@ type Result struct {
 //
 // Until every byte that is needed is staged and verified, the host has changed
 // in nothing but the work directory. After an error or an interruption
-// everything but installed packages is put back before Apply returns.
+// everything is put back before Apply returns, packages too.
 func Apply(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o Options, log io.Writer, confirm func(*Plan) (bool, error)) (*Result, error) {
 	release, err := lock(o.Root)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = release() }()
-	if err := recoverUnfinished(o.Root, log); err != nil {
+	if err := recoverUnfinished(ctx, o, log); err != nil {
 		return nil, err
 	}
 	p, err := newPlanner(ctx, f, s, o)
@@ -76,8 +84,8 @@ func lock(root *host.Root) (func() error, error) {
 	return release, err
 }
 
-func recoverUnfinished(root *host.Root, log io.Writer) error {
-	ids, err := Unfinished(root)
+func recoverUnfinished(ctx context.Context, o Options, log io.Writer) error {
+	ids, err := Unfinished(o.Root)
 	if err != nil {
 		return err
 	}
@@ -85,16 +93,14 @@ func recoverUnfinished(root *host.Root, log io.Writer) error {
 		if _, err := fmt.Fprintf(log, "import %s was interrupted: putting back what it had changed\n", id); err != nil {
 			return err
 		}
-		if err := Undo(root, id); err != nil {
+		if err := Undo(ctx, o, id); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// apply carries the plan out. The order is that of the reference, 4.3:
-// everything verified, packages, services stopped, then files, then the
-// database, because each installs or generates what the next replaces.
+// apply carries the plan out.
 func (p *planner) apply(ctx context.Context) (_ *Result, err error) {
 	id := p.Now.UTC().Format("20060102T150405Z") + "-" + p.snapshot.Descriptor.Digest.Encoded()[:12]
 	w, err := newWork(p.Root, id)
@@ -103,12 +109,10 @@ func (p *planner) apply(ctx context.Context) (_ *Result, err error) {
 	}
 	defer w.close()
 	a := &applier{planner: p, work: w, result: &Result{ID: w.id, Plan: p.plan, Kept: p.Root.Path(path.Join(StateDir, w.id))}}
-	stopped, err := a.run(ctx)
-	if err != nil {
-		err = errors.Join(a.giveUp(err), w.unmake())
-		return nil, errors.Join(err, a.startServices(context.WithoutCancel(ctx), stopped))
+	if err := a.run(ctx); err != nil {
+		return nil, errors.Join(a.giveUp(context.WithoutCancel(ctx), err), w.unmake())
 	}
-	return a.result, a.startServices(context.WithoutCancel(ctx), stopped)
+	return a.result, a.startServices(context.WithoutCancel(ctx))
 }
 
 // applier is one import at work.
@@ -121,23 +125,29 @@ type applier struct {
 	result  *Result
 	lost    losses
 
-	installed bool // packages were installed: what giveUp does not undo
+	// How the host was before packages were installed and services stopped.
+	before          []artifact.Service
+	enforced        bool // SELinux
+	installedBefore []artifact.Package
+	hadDefinition   bool // of the repository: there is one to be kept
+
+	stopped []string // units, in the order they are started
 }
 
-func (a *applier) run(ctx context.Context) (stopped []string, err error) {
+func (a *applier) run(ctx context.Context) (err error) {
 	state, err := a.work.state()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = state.Close() }()
 	if a.journal, err = createJournal(state, a.snapshot.Descriptor.Digest); err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, a.journal.close()) }()
 	a.work.journal = a.journal
 	own, err := copyCatalog(ctx, a.fetcher, a.snapshot, state)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	a.fetcher = own
 	defer func() {
@@ -149,23 +159,7 @@ func (a *applier) run(ctx context.Context) (stopped []string, err error) {
 		near: near{root: a.Root}, beside: besides{work: a.work}, coming: map[string]bool{}, touched: map[string]bool{},
 	}
 	defer a.commit.near.close()
-	if err := a.stageAll(ctx); err != nil {
-		return nil, err
-	}
-	if err := a.installPackages(ctx); err != nil {
-		return nil, err
-	}
-	if stopped, err = a.stopServices(ctx); err != nil {
-		return stopped, err
-	}
-	if err := a.place(ctx); err != nil {
-		return stopped, err
-	}
-	a.result.Lost = a.lost.byPath
-	if err := a.work.sync(); err != nil {
-		return stopped, err
-	}
-	return stopped, errors.Join(a.journal.write(record{Op: opDone}), a.journal.sync())
+	return a.carryOut(ctx)
 }
 
 func (a *applier) homes() map[string]artifact.Account {
@@ -212,38 +206,10 @@ func (a *applier) placeFiles(ctx context.Context, of func(artifact.Kind) bool) e
 	return a.commit.flush(ctx)
 }
 
-// place commits: accounts, what has to go, files, database, directories.
-func (a *applier) place(ctx context.Context) error {
-	a.Progress.Phase("committing", 0)
-	if err := a.makeAccounts(); err != nil {
-		return fmt.Errorf("accounts: %w", err)
-	}
-	for _, p := range a.plan.Remove {
-		if err := a.commit.remove(p); err != nil {
-			return fmt.Errorf("file %s: %w", a.Root.Path(p), err)
-		}
-	}
-	if err := a.placeFiles(ctx, func(k artifact.Kind) bool { return k != artifact.KindPackages }); err != nil {
-		return err
-	}
-	if err := a.placeDatabase(ctx); err != nil {
-		return fmt.Errorf("database: %w", err)
-	}
-	if err := a.work.tidy(); err != nil { // before the directories get their times
-		return err
-	}
-	if err := a.commit.finishDirs(ctx, &a.plan.files); err != nil {
-		return err
-	}
-	return a.readBack(ctx)
-}
-
 // giveUp puts everything back after err.
-func (a *applier) giveUp(err error) error {
-	if a.installed {
-		err = fmt.Errorf("%w (packages that were installed stay installed)", err)
-	}
-	if undo := Undo(a.Root, a.result.ID); undo != nil {
+func (a *applier) giveUp(ctx context.Context, err error) error {
+	a.Progress.Phase("putting back", 0)
+	if undo := Undo(ctx, a.Options, a.result.ID); undo != nil {
 		return errors.Join(err, fmt.Errorf("putting back what was changed: %w (the next import tries again)", undo))
 	}
 	return err

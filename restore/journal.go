@@ -32,6 +32,11 @@ const (
 	opRemove  op = "remove"  // undo: rename Slot back
 	opAttr    op = "attr"    // undo: set the attributes of Entry again
 	opDone    op = "done"
+
+	opServices op = "services" // Services as they were; undo: start what ran
+	opSaved    op = "saved"    // savedFile holds Trees; undo: put them back
+	opMade     op = "made"     // packages may make Path; undo: remove it, whatever it is
+	opPackages op = "packages" // packagesBefore says what was installed; undo: that again
 )
 
 // record is one line of the journal.
@@ -42,6 +47,10 @@ type record struct {
 	Slot     string          `json:"slot,omitempty"` // name there of what was at Path
 	Entry    *artifact.Entry `json:"entry,omitempty"`
 	Snapshot digest.Digest   `json:"snapshot,omitempty"`
+
+	Trees     []rawPath          `json:"trees,omitempty"`
+	Services  []artifact.Service `json:"services,omitempty"`
+	Enforcing bool               `json:"enforcing,omitempty"` // SELinux, by then
 }
 
 // rawPath is a path of any bytes, written as a Go string literal.

@@ -27,6 +27,12 @@ type Options struct {
 	// Allow are the codes of findings that do not stop the import.
 	Allow map[string]bool
 	Now   time.Time
+	// KeepRepository leaves the repository of packages known to the package
+	// manager after the import.
+	KeepRepository bool
+	// Standby leaves the services of the stack stopped and disabled: another host
+	// is the management node.
+	Standby bool
 	// TempDir is a directory of this machine for private copies of database
 	// files that cannot be read in place.
 	TempDir  string

@@ -4,27 +4,55 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/host"
-	"github.com/xcrate/xcrate/internal/pkgmgr"
 )
 
-// installPackages puts the repository in place and has the package manager
-// install from it. What the packages' scripts generate is replaced afterwards.
-func (a *applier) installPackages(ctx context.Context) error {
+// PackageResult says what the package manager did, by full name.
+type PackageResult struct {
+	Installed int      `json:"installed"` // of the snapshot, exactly as it has them
+	Extra     []string `json:"extra"`     // came along: what they need, from the host's repositories
+	Gone      []string `json:"gone"`      // were there and are not
+	Replaced  []string `json:"replaced"`  // were there in another version: "OLD -> NEW"
+}
+
+// placeRepository puts the packages on the host as a repository, and describes it
+// to the package manager.
+func (a *applier) placeRepository(ctx context.Context) error {
 	if err := a.placeFiles(ctx, func(k artifact.Kind) bool { return k == artifact.KindPackages }); err != nil {
 		return err
 	}
-	if a.manager == nil || len(a.plan.Packages.Install) == 0 {
+	if a.plan.Packages.Definition == "" {
 		return nil
 	}
-	a.Progress.Phase("installing packages", 0)
-	if err := a.runManager(ctx); err != nil {
-		return fmt.Errorf("packages: %w", err)
+	def, err := a.manager.Definition(a.repository())
+	if err != nil {
+		return wrapPackages(err)
 	}
-	return a.compareAgain(ctx)
+	a.hadDefinition = a.Root.Exists(def.Path)
+	now := artifact.Time{Sec: a.Now.Unix()}
+	e := artifact.Entry{Path: strings.TrimPrefix(def.Path, "/"), Type: artifact.TypeFile, Mode: 0o644, MTime: now}
+	return a.putBytes(def.Path, e, def.Content)
+}
+
+// installPackages has the package manager install from the repository.
+func (a *applier) installPackages(ctx context.Context) error {
+	if a.plan.Packages.Definition == "" {
+		return nil
+	}
+	if a.installs() {
+		a.Progress.Phase("installing packages", 0)
+		if err := a.runManager(ctx); err != nil {
+			return wrapPackages(err)
+		}
+	}
+	if a.plan.Packages.Keep || a.hadDefinition {
+		return nil
+	}
+	return a.removeIfThere(a.plan.Packages.Definition)
 }
 
 // packagesLog lies beside the journal and holds what the package manager said.
@@ -42,14 +70,67 @@ func (a *applier) runManager(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
 	// A transaction that has begun is let end: half of one is worse than waiting.
-	a.installed = true
-	err = a.manager.Install(context.WithoutCancel(ctx), pkgmgr.Repo{Dir: RepositoryDir}, pkgmgr.Request{Packages: a.plan.Packages.Install}, log)
-	return errors.Join(err, ctx.Err())
+	whole := context.WithoutCancel(ctx)
+	if err := a.manager.Install(whole, a.repository(), a.request(), log); err != nil {
+		return err
+	}
+	after, err := a.manager.Installed(whole)
+	if err != nil {
+		return err
+	}
+	a.result.Packages = packageResult(a.plan.Packages.Install, a.installedBefore, after)
+	return ctx.Err()
+}
+
+// packageResult compares what was installed before and after wanted was.
+func packageResult(wanted, before, after []artifact.Package) PackageResult {
+	r := PackageResult{Extra: []string{}, Gone: []string{}, Replaced: []string{}}
+	is := map[string]bool{} // a wanted package
+	for _, p := range wanted {
+		is[p.NEVRA()] = true
+	}
+	was, now := byNameArch(before), byNameArch(after)
+	for _, p := range after {
+		old := was[p.Name+"."+p.Arch]
+		switch {
+		case slices.Contains(old, p.NEVRA()):
+			continue
+		case is[p.NEVRA()]:
+			r.Installed++
+		case len(old) == 0:
+			r.Extra = append(r.Extra, p.NEVRA())
+		}
+		if gone := without(old, now[p.Name+"."+p.Arch]); len(gone) > 0 {
+			r.Replaced = append(r.Replaced, strings.Join(gone, ", ")+" -> "+p.NEVRA())
+		}
+	}
+	for _, p := range before {
+		if len(now[p.Name+"."+p.Arch]) == 0 {
+			r.Gone = append(r.Gone, p.NEVRA())
+		}
+	}
+	return r
+}
+
+// byNameArch returns full names by name and arch: of a kernel there may be several.
+func byNameArch(all []artifact.Package) map[string][]string {
+	m := map[string][]string{}
+	for _, p := range all {
+		m[p.Name+"."+p.Arch] = append(m[p.Name+"."+p.Arch], p.NEVRA())
+	}
+	return m
+}
+
+func without(all, some []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(some, s) })
 }
 
 // compareAgain plans once more after packages were installed, because they may
 // have made accounts and replaced files that were as the snapshot has them.
 func (a *applier) compareAgain(ctx context.Context) error {
+	if !a.installs() {
+		return nil
+	}
 	accounts, err := host.ReadAccounts(a.Root)
 	if err != nil {
 		return err

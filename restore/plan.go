@@ -29,7 +29,11 @@ type Plan struct {
 	Accounts []Account     `json:"accounts"` // to be made
 	Database DatabasePlan  `json:"database"`
 	Services []string      `json:"services"` // stopped before and started after
-	Space    []Space       `json:"space"`
+	// Standby says that the services of the stack stay stopped and are disabled.
+	// Disable are those that are enabled now.
+	Standby bool     `json:"standby,omitempty"`
+	Disable []string `json:"disable,omitempty"`
+	Space   []Space  `json:"space"`
 	// ToDo lists what the snapshot left out and the administrator has to bring.
 	ToDo []artifact.LeftOut `json:"to_do"`
 
@@ -45,13 +49,6 @@ type FilePlan struct {
 	Same    int           `json:"same"`
 	Kept    int           `json:"kept"`
 	Bytes   int64         `json:"bytes"` // contents to be written
-}
-
-// PackagePlan says what the package manager would do.
-type PackagePlan struct {
-	Manager   string             `json:"manager"` // "" where none can act on the root
-	Install   []artifact.Package `json:"install"`
-	Installed int                `json:"installed"` // wanted and already there
 }
 
 // DatabasePlan says which tables would be restored.
@@ -78,7 +75,7 @@ type Space struct {
 
 // Empty reports whether the plan changes nothing.
 func (p *Plan) Empty() bool {
-	return !p.files.anyMissing() && len(p.Packages.Install) == 0 && len(p.Remove) == 0 &&
+	return !p.files.anyMissing() && len(p.Packages.Install)+len(p.Packages.Names) == 0 && p.Packages.Definition == "" && len(p.Disable) == 0 && (!p.Standby || len(p.Services) == 0) && len(p.Remove) == 0 &&
 		len(p.Database.Restore) == 0 && len(p.Database.Remove) == 0 && len(p.Accounts) == 0
 }
 
@@ -116,22 +113,24 @@ type Finding struct {
 
 // The codes of findings that --allow can override.
 const (
-	CodeDistro       = "distro"           // another distro than the snapshot's
-	CodeVersion      = "distro-version"   // another version of it
-	CodeArch         = "arch"             // another architecture
-	CodeStackVersion = "stack-version"    // another version of the stack is installed
-	CodeServiceNode  = "service-node"     // the host is a service node
-	CodeNodes        = "existing-nodes"   // the host's database has managed nodes that would be replaced
-	CodeDatabase     = "database-damaged" // the host's database cannot be read
-	CodeSpace        = "space"            // too little free space
-	CodeNotRoot      = "not-root"         // owners cannot be set
-	CodeConflict     = "type-conflict"    // a directory where a file goes, or the other way round
+	CodeDistro        = "distro"           // another distro than the snapshot's
+	CodeVersion       = "distro-version"   // another version of it
+	CodeArch          = "arch"             // another architecture
+	CodeStackVersion  = "stack-version"    // another version of the stack is installed
+	CodeNewerPackages = "newer-packages"   // a package is installed in a newer version
+	CodeDependencies  = "dependencies"     // the package manager cannot install the packages
+	CodeServiceNode   = "service-node"     // the host is a service node
+	CodeNodes         = "existing-nodes"   // the host's database has managed nodes that would be replaced
+	CodeDatabase      = "database-damaged" // the host's database cannot be read
+	CodeSpace         = "space"            // too little free space
+	CodeNotRoot       = "not-root"         // owners cannot be set
+	CodeConflict      = "type-conflict"    // a directory where a file goes, or the other way round
 )
 
 // Codes lists every code that can be allowed.
 func Codes() []string {
 	return []string{
-		CodeDistro, CodeVersion, CodeArch, CodeStackVersion, CodeServiceNode, CodeNodes, CodeDatabase, CodeSpace, CodeNotRoot,
+		CodeDistro, CodeVersion, CodeArch, CodeStackVersion, CodeNewerPackages, CodeServiceNode, CodeNodes, CodeDatabase, CodeSpace, CodeNotRoot,
 	}
 }
 

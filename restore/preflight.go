@@ -3,7 +3,6 @@ package restore
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/host"
-	"github.com/xcrate/xcrate/internal/pkgmgr"
 	"github.com/xcrate/xcrate/internal/stack"
 )
 
@@ -103,46 +101,6 @@ func (p *planner) checkSpace() error {
 }
 
 func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
-
-// packages asks the host's package manager what is there.
-func (p *planner) packages(ctx context.Context) error {
-	p.plan.Packages.Install = []artifact.Package{}
-	if !p.wants(artifact.KindPackages) || len(p.snapshot.Layers(artifact.KindPackages)) == 0 {
-		return nil
-	}
-	var wanted []artifact.Package
-	for _, pkg := range p.snapshot.Config.Packages {
-		if pkg.Install {
-			wanted = append(wanted, pkg)
-		}
-	}
-	manager, err := pkgmgr.Detect(ctx, p.Root, p.Runner)
-	if errors.Is(err, pkgmgr.ErrNone) {
-		p.find("packages-staged", Warn, "", "no package manager can act on %s: %d packages are put into its %s and not installed",
-			p.Root.Dir(), len(wanted), RepositoryDir)
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("packages: %w", err)
-	}
-	p.manager, p.plan.Packages.Manager = manager, manager.Name()
-	have, err := manager.Installed(ctx)
-	if err != nil {
-		return fmt.Errorf("packages: %w", err)
-	}
-	installed := map[string]bool{}
-	for _, pkg := range have {
-		installed[pkg.NEVRA()] = true
-	}
-	for _, pkg := range wanted {
-		if installed[pkg.NEVRA()] {
-			p.plan.Packages.Installed++
-		} else {
-			p.plan.Packages.Install = append(p.plan.Packages.Install, pkg)
-		}
-	}
-	return nil
-}
 
 // checkLocal leaves the changes to the stack's own files out if the host has
 // another version of the stack: a program or template of one does not fit the

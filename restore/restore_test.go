@@ -172,7 +172,7 @@ func crash(t *testing.T, f fixture, o Options) {
 	check(t, err)
 	defer w.close()
 	a := &applier{planner: p, work: w, result: &Result{}}
-	if _, err := a.run(t.Context()); err == nil {
+	if err := a.run(t.Context()); err == nil {
 		t.Fatal("no fault")
 	}
 }
@@ -287,7 +287,7 @@ func TestFinishedIsNotUndone(t *testing.T) {
 	first, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes)
 	check(t, err)
 	before := treeOf(t, root)
-	if err := Undo(o.Root, first.ID); err == nil {
+	if err := Undo(t.Context(), o, first.ID); err == nil {
 		t.Error("a finished import was undone")
 	}
 	o.Only = []artifact.Kind{artifact.KindInstall}

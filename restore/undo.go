@@ -1,12 +1,11 @@
 package restore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/archive"
@@ -42,53 +41,36 @@ func Unfinished(root *host.Root) ([]string, error) {
 }
 
 // Undo puts everything back that unfinished import id changed, and removes its
-// work directories. It may be interrupted and called again.
-func Undo(root *host.Root, id string) error {
-	state, err := root.OpenDir(path.Join(StateDir, id))
+// work directories. It may be interrupted and called again. Of o it needs Root,
+// Runner and Stack.
+func Undo(ctx context.Context, o Options, id string) error {
+	state, err := o.Root.OpenDir(path.Join(StateDir, id))
 	if err != nil {
 		return fmt.Errorf("import %s: %w", id, err)
 	}
 	defer func() { _ = state.Close() }()
-	w := &work{root: root, id: id, dirs: map[uint64]*workDir{}}
-	defer w.close()
-	if err := w.undo(state); err != nil {
+	u := undoer{Options: o, work: &work{root: o.Root, id: id, dirs: map[uint64]*workDir{}}, state: state, at: near{root: o.Root}, from: near{root: o.Root}}
+	defer u.work.close()
+	defer u.close()
+	if err := u.undo(ctx); err != nil {
 		return fmt.Errorf("import %s: %w", id, err)
 	}
-	if err := w.sync(); err != nil {
+	if err := u.work.sync(); err != nil {
 		return err
 	}
-	return w.discard()
-}
-
-// undo takes back every step in the journal of state.
-func (w *work) undo(state *host.Dir) error {
-	done, err := isFinished(state)
-	if err == nil && done {
-		err = errors.New("it was finished")
-	}
-	if err == nil { // all of it can be read, before anything is put back
-		err = readBackwards(state, func(record) error { return nil })
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := w.open(path.Join(StateDir, w.id)); err != nil {
-		return err
-	}
-	u := undoer{work: w, at: near{root: w.root}, from: near{root: w.root}}
-	defer u.close()
-	return readBackwards(state, func(r record) error {
-		if err := u.step(r); err != nil {
-			return fmt.Errorf("undo of %s %s: %w", r.Op, w.root.Path(string(r.Path)), err)
-		}
-		return nil
-	})
+	return errors.Join(u.work.discard(), u.notStarted)
 }
 
 // undoer takes back the steps of an import.
 type undoer struct {
+	Options
 	work     *work
+	state    *host.Dir
 	at, from near // where the steps were taken, and the work directories
+	quiet    bool // the stack's services do not run
+	// notStarted is what did not start again. It must not make the undo one that
+	// is tried for ever.
+	notStarted error
 }
 
 func (u *undoer) close() {
@@ -96,17 +78,57 @@ func (u *undoer) close() {
 	u.from.close()
 }
 
+// undo takes back every step in the journal.
+func (u *undoer) undo(ctx context.Context) error {
+	done, err := isFinished(u.state)
+	if err == nil && done {
+		err = errors.New("it was finished")
+	}
+	if err == nil { // all of it can be read, before anything is put back
+		err = readBackwards(u.state, func(record) error { return nil })
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := u.work.open(path.Join(StateDir, u.work.id)); err != nil {
+		return err
+	}
+	return readBackwards(u.state, func(r record) error {
+		if err := u.step(ctx, r); err != nil {
+			return fmt.Errorf("undo of %s %s: %w", r.Op, u.Root.Path(string(r.Path)), err)
+		}
+		return nil
+	})
+}
+
 // step takes back one step, which may not have been taken, or been taken back
 // already.
-func (u *undoer) step(r record) error {
+func (u *undoer) step(ctx context.Context, r record) error {
 	switch r.Op {
 	case opBegin, opDone:
 		return nil
 	case opWork:
 		_, err := u.work.open(string(r.Path))
 		return ignoreMissing(err)
-	default: // the others act on a name in its directory
+	case opServices:
+		return u.services(ctx, r)
+	default:
 	}
+	if err := u.quiesce(ctx); err != nil {
+		return err
+	}
+	switch r.Op {
+	case opPackages:
+		return u.packages(ctx)
+	case opSaved:
+		return u.saved(ctx, r)
+	default: // the others act on a name in its directory
+		return u.name(r)
+	}
+}
+
+// name takes back a step that acted on a name in its directory.
+func (u *undoer) name(r record) error {
 	if r.Path == "/" {
 		return nil // the root itself
 	}
@@ -117,6 +139,8 @@ func (u *undoer) step(r record) error {
 	switch r.Op {
 	case opMkdir, opCreate:
 		return ignoreMissing(d.Remove(name))
+	case opMade:
+		return d.RemoveAll(name)
 	case opReplace, opRemove:
 		from, slot, err := u.from.parent(path.Join(string(r.Work), r.Slot))
 		if err != nil {
@@ -124,7 +148,7 @@ func (u *undoer) step(r record) error {
 		}
 		return ignoreMissing(from.Rename(slot, d, name))
 	case opAttr:
-		_, err := archive.SetAttributes(d, name, *r.Entry, archive.Owner{UID: r.Entry.UID, GID: r.Entry.GID, AsIs: unix.Geteuid() != 0})
+		_, err := archive.SetAttributes(d, name, *r.Entry, archive.Owner{UID: r.Entry.UID, GID: r.Entry.GID, AsIs: !isRoot()})
 		return ignoreMissing(err)
 	default:
 		return fmt.Errorf("unknown step %q", r.Op)

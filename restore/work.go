@@ -84,6 +84,9 @@ func (w *work) open(p string) (*workDir, error) {
 	return w.dirs[st.Dev], nil
 }
 
+// statePath is the path of a file beside the journal.
+func (w *work) statePath(name string) string { return path.Join(StateDir, w.id, name) }
+
 // state is the directory with the journal.
 func (w *work) state() (*host.Dir, error) { return w.root.OpenDir(path.Join(StateDir, w.id)) }
 
@@ -108,6 +111,23 @@ func (w *work) on(top string, dev uint64, err error) (*workDir, error) {
 	if err := errors.Join(w.journal.write(record{Op: opWork, Path: rawPath(at)}), w.journal.sync()); err != nil {
 		return nil, err
 	}
+	if err := w.root.MkdirAll(at, 0o700); err != nil {
+		return nil, fmt.Errorf("work directory: %w", err)
+	}
+	return w.open(at)
+}
+
+// besideMade is beside for an undo, which has no journal to write to: the
+// directory is that of the import, made again if it was empty and removed.
+func (w *work) besideMade(p string) (*workDir, error) {
+	top, dev, err := filesystem(w.root, path.Dir(p))
+	if err != nil {
+		return nil, err
+	}
+	if d := w.dirs[dev]; d != nil {
+		return d, nil
+	}
+	at := path.Join(top, ".xcrate-"+w.id)
 	if err := w.root.MkdirAll(at, 0o700); err != nil {
 		return nil, fmt.Errorf("work directory: %w", err)
 	}

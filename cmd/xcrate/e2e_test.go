@@ -45,15 +45,11 @@ func TestRealDNF(t *testing.T) {
 	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--tag", "one")
 	c := config(t, usb)
 	plan := xcrate(t, 0, "import", usb, "--root", root, "--dry-run", "--allow", "distro,distro-version")
-	if !strings.Contains(plan, "with dnf:") {
+	if !strings.Contains(plan, "with dnf (") {
 		t.Errorf("plan:\n%s", plan)
 	}
 	xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes")
-	out, err := exec.CommandContext(t.Context(), "chroot", root, "rpm", "-qa", "--qf", "%{NAME}-%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}.%{ARCH}\n").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	installed := strings.Fields(string(out))
+	installed := rpmQuery(t, root)
 	wanted := 0
 	for _, p := range c.Packages {
 		if p.Install != slices.Contains(installed, p.NEVRA()) {
@@ -95,6 +91,18 @@ func TestRealDNF(t *testing.T) {
 		}
 	}
 	missingPackage(t, root, config(t, back).Packages)
+}
+
+// rpmQuery lists what is installed in root, by full name, as rpm itself says.
+func rpmQuery(t *testing.T, root string) []string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "chroot", root, "rpm", "-qa", "--qf", "%{NAME}-%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}.%{ARCH}\n").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Fields(string(out))
+	slices.Sort(all)
+	return all
 }
 
 // missingPackage removes the file of an installed package: the next export says

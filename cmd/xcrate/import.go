@@ -24,6 +24,8 @@ type importOptions struct {
 	allow      []string
 	json       bool
 	showFiles  bool
+	keepRepo   bool
+	standby    bool
 }
 
 func newImport(a *app) *cobra.Command {
@@ -38,7 +40,8 @@ the same snapshot changes nothing.`,
 		Example: `  xcrate import /media/usb                  # plan, question, restore
   xcrate import /media/usb --dry-run        # only the plan
   xcrate import /media/usb --root /mnt/new  # onto a mounted disk
-  xcrate import /media/usb --only database --yes`,
+  xcrate import /media/usb --only database --yes
+  xcrate import /media/usb --standby        # nothing is started`,
 		Args: args("SRC"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runImport(cmd.Context(), a, args[0], o)
@@ -51,6 +54,8 @@ the same snapshot changes nothing.`,
 	f.StringSliceVar(&o.only, "only", nil, "restore only these `KIND`s: packages, secrets,\nconfig, opt, install, tftpboot, database")
 	f.StringSliceVar(&o.skip, "skip", nil, "leave these `KIND`s alone")
 	f.StringSliceVar(&o.allow, "allow", nil, "go on despite the check called `CODE` in the plan")
+	f.BoolVar(&o.keepRepo, "keep-repo", false, "leave the repository xcrate-snapshot known to\nthe package manager")
+	f.BoolVar(&o.standby, "standby", false, "leave the services stopped and disabled: another\nhost is the management node")
 	f.BoolVar(&o.showFiles, "show-files", false, "list every file in the plan")
 	f.BoolVar(&o.json, "json", false, "print plan and result as JSON")
 	return cmd
@@ -100,7 +105,7 @@ func runImport(ctx context.Context, a *app, text string, o importOptions) (err e
 }
 
 func (o importOptions) restoreOptions(a *app) (restore.Options, error) {
-	ro := restore.Options{Runner: a.runner, Stack: stack.XCAT(), Now: a.now(), Allow: map[string]bool{}}
+	ro := restore.Options{Runner: a.runner, Stack: stack.XCAT(), Now: a.now(), Allow: map[string]bool{}, KeepRepository: o.keepRepo, Standby: o.standby}
 	for flag, list := range map[*[]artifact.Kind][]string{&ro.Only: o.only, &ro.Skip: o.skip} {
 		for _, name := range list {
 			k, err := artifact.ParseKind(name)

@@ -36,9 +36,7 @@ func (p *printer) plan(ctx context.Context, plan *restore.Plan, showFiles bool) 
 	p.line("\nplan:")
 	p.planPackages(plan.Packages)
 	p.planAccounts(plan.Accounts)
-	if len(plan.Services) > 0 {
-		p.line("  stop     %s; started again after", strings.Join(plan.Services, ", "))
-	}
+	p.planServices(plan)
 	for _, path := range plan.Remove {
 		p.line("  remove   %s (not of this identity)", path)
 	}
@@ -89,15 +87,48 @@ func (p *printer) findings(all []restore.Finding) {
 }
 
 func (p *printer) planPackages(plan restore.PackagePlan) {
-	if len(plan.Install) == 0 {
-		if plan.Installed > 0 {
-			p.line("  keep     %s, installed already", count(int64(plan.Installed), "package", "packages"))
-		}
-		return
+	if len(plan.Install) == 0 && plan.Installed > 0 {
+		p.line("  keep     %s, installed already", count(int64(plan.Installed), "package", "packages"))
 	}
-	p.line("  install  %s with %s:", count(int64(len(plan.Install)), "package", "packages"), plan.Manager)
+	if len(plan.Install) > 0 {
+		checked := "signatures are checked"
+		switch plan.Signed {
+		case len(plan.Install):
+		case 0:
+			checked = "not signed: the snapshot's digests vouch"
+		default:
+			checked = fmt.Sprintf("%d of them signed", plan.Signed)
+		}
+		p.line("  install  %s with %s (%s):", count(int64(len(plan.Install)), "package", "packages"), plan.Manager, checked)
+	}
+	instead := map[string]string{}
+	for _, r := range plan.Replace {
+		instead[r.To] = r.From
+	}
 	for _, pkg := range plan.Install {
 		p.line("             %s", pkg.NEVRA())
+		if old := instead[pkg.NEVRA()]; old != "" {
+			p.line("               in place of %s", old)
+		}
+	}
+	if len(plan.Names) > 0 {
+		p.wrap("  ", "install  of the distro, from this host's repositories: "+strings.Join(plan.Names, ", "))
+	}
+	if plan.Definition != "" && plan.Keep {
+		p.line("  keep     the repository as %s", plan.Definition)
+	}
+}
+
+func (p *printer) planServices(plan *restore.Plan) {
+	then := "started again after"
+	if plan.Standby {
+		then = "they stay stopped: standby"
+	}
+	if len(plan.Services) > 0 {
+		p.wrap("  ", fmt.Sprintf("stop     %s; %s", strings.Join(plan.Services, ", "), then))
+	}
+	if len(plan.Disable) > 0 {
+		p.wrap("  ", "disable  "+strings.Join(plan.Disable, ", "))
 	}
 }
 
@@ -162,11 +193,15 @@ func (p *printer) imported(r *restore.Result) {
 		replaced += f.Changed
 	}
 	p.line("  files    %s added, %s replaced", humanize.Comma(int64(added)), humanize.Comma(int64(replaced)))
-	if n := len(r.Plan.Packages.Install); n > 0 {
-		p.line("  packages %d installed", n)
-	}
+	p.packagesDone(r.Packages)
 	if r.Tables > 0 {
 		p.line("  database %s read back, every row equal", count(int64(r.Tables), "table", "tables"))
+	}
+	if len(r.Settings) > 0 {
+		p.wrap("  ", "kept     as they were here, though packages changed them: "+strings.Join(r.Settings, ", "))
+	}
+	if len(r.Disabled) > 0 {
+		p.wrap("  ", "disabled "+strings.Join(r.Disabled, ", "))
 	}
 	p.line("  kept     what was replaced: %s", r.Kept)
 	if len(r.Lost) > 0 {
@@ -180,6 +215,21 @@ func (p *printer) imported(r *restore.Result) {
 		for _, l := range r.Plan.ToDo {
 			p.line("  %s", l.Restore)
 			p.line("      %s", fmt.Sprintf("%s, %s", l.Path, l.What))
+		}
+	}
+}
+
+// packagesDone names what came or went beside the packages of the snapshot.
+func (p *printer) packagesDone(r restore.PackageResult) {
+	if r.Installed > 0 {
+		p.line("  packages %d installed, in the versions of the snapshot", r.Installed)
+	}
+	for _, list := range []struct {
+		what string
+		all  []string
+	}{{"came along:", r.Extra}, {"replaced:  ", r.Replaced}, {"removed:   ", r.Gone}} {
+		for _, pkg := range list.all {
+			p.line("           %s %s", list.what, pkg)
 		}
 	}
 }

@@ -127,6 +127,23 @@ func (s *sample) packages() {
 
 // rpm writes package p to w.
 func (s *sample) rpm(p rpmSpec, w *bytes.Buffer) error {
+	r, err := p.pack()
+	if err != nil {
+		return err
+	}
+	if p.postin != "" {
+		r.AddPostin(p.postin)
+	}
+	for _, f := range p.files {
+		if err := s.rpmFile(r, f); err != nil {
+			return err
+		}
+	}
+	return r.Write(w)
+}
+
+// pack begins package p: what it is called and its relations.
+func (p rpmSpec) pack() (*rpmpack.RPM, error) {
 	m := rpmpack.RPMMetaData{
 		Name: p.name, Summary: "Sample of " + p.name, Description: "A stand-in for " + p.name + ", for tests.",
 		Version: p.version, Release: p.release, Arch: p.arch, Epoch: p.epoch, Vendor: "xCAT project (sample)",
@@ -134,7 +151,7 @@ func (s *sample) rpm(p rpmSpec, w *bytes.Buffer) error {
 	}
 	r, err := rpmpack.NewRPM(m)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	evr := p.version + "-" + p.release
 	if p.epoch != rpmpack.NoEpoch {
@@ -147,19 +164,11 @@ func (s *sample) rpm(p rpmSpec, w *bytes.Buffer) error {
 	}{{&r.Provides, []string{p.name + "=" + evr}}, {&r.Requires, append([]string{"/bin/sh"}, p.requires...)}, {&r.Conflicts, p.conflicts}} {
 		for _, v := range rel.list {
 			if err := rel.to.Set(v); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	if p.postin != "" {
-		r.AddPostin(p.postin)
-	}
-	for _, f := range p.files {
-		if err := s.rpmFile(r, f); err != nil {
-			return err
-		}
-	}
-	return r.Write(w)
+	return r, nil
 }
 
 // rpmFile adds file p of the tree to r.

@@ -33,11 +33,7 @@ func (d *dnf) Format() Format { return RPM }
 
 // Definition implements Manager.
 func (d *dnf) Definition(repo Repo) (Definition, error) {
-	dir, err := d.repoDir(repo)
-	if err != nil {
-		return Definition{}, err
-	}
-	text := "[" + RepoID + "]\nname=" + RepoID + "\nbaseurl=" + fileURL(dir) + "\ngpgcheck=0\n"
+	text := "[" + RepoID + "]\nname=" + RepoID + "\nbaseurl=" + fileURL(repo.Dir) + "\ngpgcheck=0\n"
 	return Definition{Path: "/etc/yum.repos.d/" + RepoID + ".repo", Content: []byte(text)}, nil
 }
 

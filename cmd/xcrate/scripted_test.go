@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/xcrate/xcrate/internal/hosttest"
+)
+
+// scriptedExport exports the sample MN with packages whose scripts do what xCAT's
+// do.
+func scriptedExport(t *testing.T, o hosttest.ScriptedOptions) (mn, usb string) {
+	t.Helper()
+	mn, usb = filepath.Join(t.TempDir(), "mn"), filepath.Join(t.TempDir(), "usb")
+	sample(t, mn)
+	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--packages", scriptedPackages(t, o))
+	return mn, usb
+}
+
+func scriptedPackages(t *testing.T, o hosttest.ScriptedOptions) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := hosttest.ScriptedPackages(dir, "../../testdata/real-mn/sqlite/policy.sqlite", o); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// scriptedRoot is an EL root with a firewall, SELinux, exports and a key of its own.
+func scriptedRoot(t *testing.T) string {
+	t.Helper()
+	root := hosttest.ELRoot(t)
+	for name, content := range map[string]string{
+		"etc/selinux/config": "SELINUX=enforcing\n", "etc/exports": "/home *(ro)\n",
+		"usr/lib/systemd/system/firewalld.service": "[Unit]\nDescription=firewall\n", "root/.ssh/authorized_keys": "admin\n",
+	} {
+		writeFile(t, filepath.Join(root, name), content)
+	}
+	wants := filepath.Join(root, "etc/systemd/system/multi-user.target.wants")
+	if err := os.MkdirAll(wants, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/usr/lib/systemd/system/firewalld.service", filepath.Join(wants, "firewalld.service")); err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+func writeFile(t *testing.T, p, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(p, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// whole is a root but for what package managers write on the side: logs, caches,
+// the database of rpm, which holds times and numbers.
+func whole(t *testing.T, root string) map[string]hosttest.Node {
+	t.Helper()
+	all := tree(t, root)
+	for p := range all {
+		for _, side := range []string{"var/lib/rpm", "var/lib/dnf", "var/cache", "var/log", "var/tmp", "root/.gnupg", "run", "tmp", "."} {
+			if p == side || strings.HasPrefix(p, side+"/") {
+				delete(all, p)
+			}
+		}
+	}
+	return all
+}
+
+// unchanged compares a root with what it was. Times of directories in which
+// packages came and went are not brought back.
+func unchanged(t *testing.T, what string, before map[string]hosttest.Node, root string) {
+	t.Helper()
+	for _, line := range hosttest.DiffTrees(before, whole(t, root), hosttest.DiffOptions{IgnoreDirTimes: true}) {
+		t.Errorf("%s: %s", what, line)
+	}
+}
+
+// TestScriptsAreOverruled imports packages whose scripts make keys, rows and
+// accounts and switch off what is not theirs: in the end the root has what the
+// snapshot has, and its own settings.
+func TestScriptsAreOverruled(t *testing.T) {
+	mn, usb := scriptedExport(t, hosttest.ScriptedOptions{})
+	root := scriptedRoot(t)
+	said := xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes")
+	for _, p := range []string{"etc/xcat/ca/ca-cert.pem", "etc/xcat/ca/private/ca-key.pem", "root/.xcat/client-key.pem", "etc/exports", "install/postscripts/_ssh/authorized_keys"} {
+		want, err := os.ReadFile(filepath.Join(mn, p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(filepath.Join(root, p)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %v, holds %.60q", p, err, got)
+		}
+	}
+	for _, p := range []string{"etc/xcat/ca/of-the-installation.pem", "etc/xcat/made.sqlite", "etc/yum.repos.d/xcrate-snapshot.repo", "etc/systemd/system/multi-user.target.wants/kea-dhcp4.service"} {
+		if _, err := os.Lstat(filepath.Join(root, p)); err == nil {
+			t.Errorf("%s is there", p)
+		}
+	}
+	if b, _ := os.ReadFile(filepath.Join(root, "etc/selinux/config")); string(b) != "SELINUX=enforcing\n" {
+		t.Errorf("SELinux: %q", b)
+	}
+	for _, unit := range []string{"firewalld", "xcatd"} {
+		if _, err := os.Readlink(filepath.Join(root, "etc/systemd/system/multi-user.target.wants", unit+".service")); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, want := range []string{"4 installed, in the versions of the snapshot", "/etc/selinux/config", "firewalld.service", "disabled kea-dhcp4.service"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%q is not said:\n%s", want, said)
+		}
+	}
+	if again := xcrate(t, 0, "import", usb, "--root", root, "--yes"); !strings.Contains(again, "Nothing to do") {
+		t.Errorf("second import:\n%s", again)
+	}
+	// The repository is made known, and forgotten again.
+	def := filepath.Join(root, "etc/yum.repos.d/xcrate-snapshot.repo")
+	xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes", "--keep-repo")
+	if b, err := os.ReadFile(def); err != nil || !strings.Contains(string(b), "file:///var/lib/xcrate/repository") {
+		t.Errorf("%v: %s", err, b)
+	}
+	if again := xcrate(t, 0, "import", usb, "--root", root, "--yes", "--keep-repo"); !strings.Contains(again, "Nothing to do") {
+		t.Errorf("second import with --keep-repo:\n%s", again)
+	}
+}
+
+// TestStandby imports onto a host that is not to be the management node yet.
+func TestStandby(t *testing.T) {
+	_, usb := scriptedExport(t, hosttest.ScriptedOptions{})
+	root := scriptedRoot(t)
+	said := xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes", "--standby")
+	wants, err := os.ReadDir(filepath.Join(root, "etc/systemd/system/multi-user.target.wants"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range wants {
+		if slices.Contains([]string{"xcatd.service", "kea-dhcp4.service"}, w.Name()) {
+			t.Errorf("%s is enabled:\n%s", w.Name(), said)
+		}
+	}
+	if again := xcrate(t, 0, "import", usb, "--root", root, "--yes", "--standby"); !strings.Contains(again, "Nothing to do") {
+		t.Errorf("second import:\n%s", again)
+	}
+}
+
+// TestScriptsAreTakenBack has an import that fails after the packages were
+// installed: a script has put a directory where a file goes.
+func TestScriptsAreTakenBack(t *testing.T) {
+	_, usb := scriptedExport(t, hosttest.ScriptedOptions{Script: hosttest.Script + "rm -f /etc/logrotate.d/xcat; mkdir -p /etc/logrotate.d/xcat/dir\n"})
+	root := scriptedRoot(t)
+	before, installed := whole(t, root), rpmQuery(t, root)
+	var out, errs bytes.Buffer
+	code := run([]string{"xcrate", "import", usb, "--root", root, "--yes"}, strings.NewReader(""), &out, &errs)
+	if code != exitRefused || !strings.Contains(errs.String(), "etc/logrotate.d/xcat") {
+		t.Errorf("exit code %d\n%s%s", code, &out, &errs)
+	}
+	unchanged(t, "taken back", before, root)
+	if got := rpmQuery(t, root); !slices.Equal(got, installed) {
+		t.Errorf("installed %q, was %q", got, installed)
+	}
+}
+
+// TestDependencyIsMissing has packages that need what nobody offers: it is a
+// finding of the plan, and nothing changes.
+func TestDependencyIsMissing(t *testing.T) {
+	_, usb := scriptedExport(t, hosttest.ScriptedOptions{Requires: []string{"perl(No::Such)", "/usr/lib/no/such"}})
+	root := scriptedRoot(t)
+	before := whole(t, root)
+	for _, args := range [][]string{{"--dry-run"}, {"--yes"}} {
+		var out, errs bytes.Buffer
+		code := run(append([]string{"xcrate", "import", usb, "--root", root}, args...), strings.NewReader(""), &out, &errs)
+		if code != exitRefused || !strings.Contains(out.String(), "perl(No::Such) needed by xCAT-2.17.0") || !strings.Contains(out.String(), "/usr/lib/no/such") {
+			t.Errorf("%v: exit code %d\n%s%s", args, code, &out, &errs)
+		}
+		unchanged(t, "refused", before, root)
+	}
+}
+
+// TestNewerIsInstalled refuses to go back, unless it is told to.
+func TestNewerIsInstalled(t *testing.T) {
+	_, usb := scriptedExport(t, hosttest.ScriptedOptions{})
+	_, newer := scriptedExport(t, hosttest.ScriptedOptions{Version: "2.18.0"})
+	root := scriptedRoot(t)
+	xcrate(t, exitWarnings, "import", newer, "--root", root, "--yes")
+	before := whole(t, root)
+	var out, errs bytes.Buffer
+	code := run([]string{"xcrate", "import", usb, "--root", root, "--yes"}, strings.NewReader(""), &out, &errs)
+	if code != exitRefused || !strings.Contains(out.String(), "newer-packages") || !strings.Contains(out.String(), "in place of xCAT-2.18.0") {
+		t.Errorf("exit code %d\n%s%s", code, &out, &errs)
+	}
+	unchanged(t, "refused", before, root)
+	said := xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes", "--allow", "newer-packages,stack-version")
+	if got := rpmQuery(t, root); !slices.Contains(got, "xCAT-2.17.0-snap202411131023.x86_64") || slices.Contains(got, "xCAT-2.18.0-snap202411131023.x86_64") {
+		t.Errorf("installed %q\n%s", got, said)
+	}
+	if !strings.Contains(said, "xCAT-2.18.0-snap202411131023.x86_64 -> xCAT-2.17.0") {
+		t.Errorf("what was replaced is not said:\n%s", said)
+	}
+}

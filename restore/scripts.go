@@ -1,0 +1,149 @@
+package restore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/host"
+	"github.com/xcrate/xcrate/internal/service"
+)
+
+// packagesBefore lies beside the journal: what was installed before, as JSON.
+const packagesBefore = "packages-before.json"
+
+// enforceFile tells and sets whether SELinux enforces its policy (selinux(8)).
+const enforceFile = "/sys/fs/selinux/enforce"
+
+// remember writes down what the scripts of packages may change and no journal
+// sees: services, settings, files of no package, what is installed.
+func (a *applier) remember(ctx context.Context) (err error) {
+	if a.before, err = a.serviceStates(ctx); err != nil {
+		return err
+	}
+	a.enforced = enforcing(a.Root)
+	if err := a.journal.write(record{Op: opServices, Services: a.before, Enforcing: a.enforced}); err != nil {
+		return err
+	}
+	if !a.installs() && !a.Standby {
+		return a.journal.sync()
+	}
+	a.Progress.Phase("remembering", 0)
+	state, err := a.work.state()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, state.Close()) }()
+	if err := a.saveTrees(ctx, state); err != nil {
+		return err
+	}
+	for _, p := range a.Stack.Scripts.Make {
+		if _, err := a.Root.Lstat(p); err != nil {
+			if err := a.journal.write(record{Op: opMade, Path: rawPath(p)}); err != nil {
+				return err
+			}
+		}
+	}
+	if !a.installs() {
+		return a.journal.sync()
+	}
+	if a.installedBefore, err = a.manager.Installed(ctx); err != nil {
+		return fmt.Errorf("packages: %w", err)
+	}
+	if err := writeJSON(state, packagesBefore, a.installedBefore); err != nil {
+		return fmt.Errorf("packages: %w", err)
+	}
+	return errors.Join(a.journal.write(record{Op: opPackages, Path: rawPath(a.manager.Name())}), a.journal.sync())
+}
+
+// saveTrees keeps the trees whose files scripts change.
+func (a *applier) saveTrees(ctx context.Context, state *host.Dir) error {
+	var trees []string
+	var names []rawPath
+	for _, p := range a.Stack.Scripts.Change {
+		at, err := a.Root.Resolve(p)
+		if err != nil {
+			continue // it is not there
+		}
+		if st, err := a.Root.Lstat(at); err == nil && st.IsDir() {
+			trees, names = append(trees, at), append(names, rawPath(at))
+		}
+	}
+	if err := a.work.save(ctx, state, trees); err != nil {
+		return err
+	}
+	return a.journal.write(record{Op: opSaved, Trees: names})
+}
+
+// writeJSON makes file name in d of v, durable.
+func writeJSON(d *host.Dir, name string, v any) (err error) {
+	f, err := d.Create(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return errors.Join(json.NewEncoder(f).Encode(v), f.Sync(), d.Sync())
+}
+
+// readJSON reads into v what writeJSON wrote.
+func readJSON(d *host.Dir, name string, v any) error {
+	f, err := d.Open(name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	b, err := io.ReadAll(f)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// serviceStates returns the states of the stack's units and of the guards.
+func (a *applier) serviceStates(ctx context.Context) ([]artifact.Service, error) {
+	states, err := service.States(ctx, a.Root, a.Runner, roles(slices.Concat(a.Stack.Services, a.Stack.Scripts.Guards)))
+	if err != nil {
+		return nil, fmt.Errorf("services: %w", err)
+	}
+	return states, nil
+}
+
+// enforcing reports whether SELinux enforces its policy on the running machine.
+func enforcing(root *host.Root) bool {
+	if !root.IsLive() {
+		return false
+	}
+	b, err := root.ReadFile(enforceFile, 16)
+	return err == nil && strings.TrimSpace(string(b)) == "1"
+}
+
+// keepSettings puts back what scripts switched off and what is the host's own:
+// firewall and SELinux.
+func (a *applier) keepSettings(ctx context.Context) (err error) {
+	if !a.installs() {
+		return nil
+	}
+	state, err := a.work.state()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, state.Close()) }()
+	if a.result.Settings, err = a.work.putBack(ctx, state, a.Stack.Scripts.IsSetting); err != nil {
+		return err
+	}
+	if !service.Running(a.Root) {
+		return nil
+	}
+	if err := service.Reload(ctx, a.Runner); err != nil {
+		return err
+	}
+	return asBefore(ctx, a.Root, a.Runner, guards(a.before, a.Stack.Scripts), a.enforced)
+}
