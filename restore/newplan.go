@@ -42,6 +42,16 @@ type Options struct {
 	Workers int
 
 	fault func() error // called before each step of a commit; nil but in tests
+	// detect finds the package manager: pkgmgr.Detect but in tests.
+	detect func(context.Context, *host.Root, host.Runner) (pkgmgr.Manager, error)
+}
+
+// findManager finds the package manager of the host.
+func (o Options) findManager(ctx context.Context) (pkgmgr.Manager, error) {
+	if o.detect != nil {
+		return o.detect(ctx, o.Root, o.Runner)
+	}
+	return pkgmgr.Detect(ctx, o.Root, o.Runner)
 }
 
 // wants reports whether kind k is to be restored.

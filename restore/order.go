@@ -41,7 +41,7 @@ func (a *applier) order() []act {
 // carryOut takes the steps of the order.
 func (a *applier) carryOut(ctx context.Context) error {
 	for _, step := range a.order() {
-		if err := errors.Join(ctx.Err(), step.do(ctx)); err != nil {
+		if err := a.step(ctx, step); err != nil {
 			return err
 		}
 	}
@@ -50,6 +50,13 @@ func (a *applier) carryOut(ctx context.Context) error {
 		return err
 	}
 	return errors.Join(a.journal.write(record{Op: opDone}), a.journal.sync())
+}
+
+func (a *applier) step(ctx context.Context, s act) error {
+	if err := errors.Join(ctx.Err(), a.fault()); err != nil {
+		return err
+	}
+	return s.do(ctx)
 }
 
 // installs reports whether the package manager is run.

@@ -50,7 +50,7 @@ func (p *planner) packages(ctx context.Context) error {
 			wanted = append(wanted, pkg)
 		}
 	}
-	manager, err := pkgmgr.Detect(ctx, p.Root, p.Runner)
+	manager, err := p.findManager(ctx)
 	if errors.Is(err, pkgmgr.ErrNone) {
 		p.find("packages-staged", Warn, "", "no package manager can act on %s: %d packages are put into its %s and not installed",
 			p.Root.Dir(), len(wanted), RepositoryDir)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strings"
 
@@ -43,8 +44,8 @@ func (a *applier) remember(ctx context.Context) (err error) {
 		return err
 	}
 	for _, p := range a.Stack.Scripts.Make {
-		if _, err := a.Root.Lstat(p); err != nil {
-			if err := a.journal.write(record{Op: opMade, Path: rawPath(p)}); err != nil {
+		if at, missing := a.firstMissing(p); missing {
+			if err := a.journal.write(record{Op: opMade, Path: rawPath(at)}); err != nil {
 				return err
 			}
 		}
@@ -59,6 +60,17 @@ func (a *applier) remember(ctx context.Context) (err error) {
 		return fmt.Errorf("packages: %w", err)
 	}
 	return errors.Join(a.journal.write(record{Op: opPackages, Path: rawPath(a.manager.Name())}), a.journal.sync())
+}
+
+// firstMissing returns the first directory on the way to p that is not there, or p.
+func (a *applier) firstMissing(p string) (at string, missing bool) {
+	for ; p != "/"; p = path.Dir(p) {
+		if _, err := a.Root.Lstat(p); err == nil {
+			break
+		}
+		at, missing = p, true
+	}
+	return at, missing
 }
 
 // saveTrees keeps the trees whose files scripts change.

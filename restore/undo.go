@@ -58,7 +58,7 @@ func Undo(ctx context.Context, o Options, id string) error {
 	if err := u.work.sync(); err != nil {
 		return err
 	}
-	return errors.Join(u.work.discard(), u.notStarted)
+	return errors.Join(append(u.left, u.work.discard())...)
 }
 
 // undoer takes back the steps of an import.
@@ -68,9 +68,10 @@ type undoer struct {
 	state    *host.Dir
 	at, from near // where the steps were taken, and the work directories
 	quiet    bool // the stack's services do not run
-	// notStarted is what did not start again. It must not make the undo one that
-	// is tried for ever.
-	notStarted error
+	// left is what could not be put back and will not be the next time either:
+	// an older package that no repository has any more, a service that does not
+	// start. It must not keep the rest from being put back, nor the next import.
+	left []error
 }
 
 func (u *undoer) close() {

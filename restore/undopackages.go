@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/xcrate/xcrate/artifact"
-	"github.com/xcrate/xcrate/internal/pkgmgr"
 	"github.com/xcrate/xcrate/internal/service"
 )
 
@@ -42,7 +41,7 @@ func (u *undoer) packages(ctx context.Context) (err error) {
 	if err := readJSON(u.state, packagesBefore, &before); err != nil {
 		return err
 	}
-	manager, err := pkgmgr.Detect(ctx, u.Root, u.Runner)
+	manager, err := u.findManager(ctx)
 	if err != nil {
 		return err
 	}
@@ -53,9 +52,9 @@ func (u *undoer) packages(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, log.Close()) }()
 	u.close() // directories that are open may be removed and made again
 	if err := manager.Undo(ctx, before, log); err != nil {
-		return fmt.Errorf("packages (%s says more): %w", u.Root.Path(u.work.statePath(undoLog)), err)
+		u.left = append(u.left, fmt.Errorf("packages: %w", err))
 	}
-	return nil
+	return ctx.Err()
 }
 
 // log makes undoLog, anew if an undo was interrupted.
@@ -87,6 +86,8 @@ func (u *undoer) services(ctx context.Context, r record) error {
 	if err := service.Reload(ctx, u.Runner); err != nil {
 		return err
 	}
-	u.notStarted = asBefore(ctx, u.Root, u.Runner, r.Services, r.Enforcing)
-	return nil
+	if err := asBefore(ctx, u.Root, u.Runner, r.Services, r.Enforcing); err != nil {
+		u.left = append(u.left, err)
+	}
+	return ctx.Err()
 }

@@ -84,9 +84,6 @@ func (w *work) open(p string) (*workDir, error) {
 	return w.dirs[st.Dev], nil
 }
 
-// statePath is the path of a file beside the journal.
-func (w *work) statePath(name string) string { return path.Join(StateDir, w.id, name) }
-
 // state is the directory with the journal.
 func (w *work) state() (*host.Dir, error) { return w.root.OpenDir(path.Join(StateDir, w.id)) }
 
