@@ -158,7 +158,8 @@ func (c *capture) run(ctx context.Context) error {
 	c.listAccounts()
 	c.sortLeftOut()
 	if c.o.Services != nil {
-		if c.config.Services, err = c.o.Services(ctx, c.o.Root, c.o.Stack.Services); err != nil {
+		roles := slices.Concat(c.o.Stack.Services, c.o.Stack.Scripts.Guards)
+		if c.config.Services, err = c.o.Services(ctx, c.o.Root, roles); err != nil {
 			return fmt.Errorf("services: %w", err)
 		}
 	}

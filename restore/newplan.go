@@ -109,7 +109,7 @@ func newPlanner(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o 
 	}
 	p.checkLocal()
 	for _, step := range []func(context.Context) error{
-		p.packages, p.accounts, p.files, p.mirrors, p.database, p.services, p.preflight,
+		p.packages, p.accounts, p.files, p.mirrors, p.database, p.services, p.guardFindings, p.preflight,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err

@@ -53,10 +53,10 @@ func (a *applier) carryOut(ctx context.Context) error {
 }
 
 func (a *applier) step(ctx context.Context, s act) error {
-	if err := errors.Join(ctx.Err(), a.fault()); err != nil {
+	if err := errors.Join(ctx.Err(), s.do(ctx)); err != nil {
 		return err
 	}
-	return s.do(ctx)
+	return a.fault()
 }
 
 // installs reports whether the package manager is run.

@@ -110,7 +110,7 @@ func (a *applier) stopServices(ctx context.Context) error {
 // source. What only scripts of packages started is not.
 func (a *applier) belongs(unit string) bool {
 	source := a.snapshot.Config.Services
-	on := func(s artifact.Service) bool { return s.Unit == unit && (isActive(s) || s.Enabled == "enabled") }
+	on := func(s artifact.Service) bool { return s.Unit == unit && isOn(s) }
 	return !a.installs() || len(source) == 0 || slices.ContainsFunc(a.before, on) || slices.ContainsFunc(source, on)
 }
 

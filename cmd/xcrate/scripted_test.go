@@ -113,7 +113,7 @@ func TestScriptsAreOverruled(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, want := range []string{"4 installed, in the versions of the snapshot", "/etc/selinux/config", "firewalld.service", "disabled kea-dhcp4.service"} {
+	for _, want := range []string{"4 installed, in the versions of the snapshot", "/etc/selinux/config", "firewalld.service", "firewalld.service is on here and was off on the source", "selinux: SELinux enforces", "disabled kea-dhcp4.service"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q is not said:\n%s", want, said)
 		}
