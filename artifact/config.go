@@ -149,7 +149,9 @@ type Service struct {
 type Modified struct {
 	Path    string `json:"path"`
 	Package string `json:"package"` // NEVRA
-	// What is "missing", or the nine letters of rpm -V (rpm(8), "VERIFY OPTIONS").
+	// What is "missing", or the nine letters of rpm -V (rpm(8), "VERIFY OPTIONS"):
+	// of Debian packages, "5" where the content is another and "M" where it is no
+	// file any more.
 	What   string `json:"what"`
 	Config bool   `json:"config,omitempty"` // a configuration file, says the package
 }

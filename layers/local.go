@@ -17,7 +17,7 @@ import (
 
 // localChanges takes what was changed of the files that the stack's packages
 // brought, and what was added beside its programs, as far as no rule takes it.
-// Where no rpm database tells, the rule that leaves the programs out says what
+// Where no package database tells, the rule that leaves the programs out says what
 // to do.
 func (s *scanner) localChanges() error {
 	c := s.c

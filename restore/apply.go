@@ -156,7 +156,7 @@ func (a *applier) run(ctx context.Context) (err error) {
 	}()
 	a.commit = &committer{
 		work: a.work, journal: a.journal, owners: a.owners, homes: a.homes(), lost: &a.lost, fault: a.fault,
-		near: near{root: a.Root}, beside: besides{work: a.work}, coming: map[string]bool{}, touched: map[string]bool{},
+		places: a.places, near: near{root: a.Root}, beside: besides{work: a.work}, coming: map[string]bool{}, touched: map[string]bool{},
 	}
 	defer a.commit.near.close()
 	return a.carryOut(ctx)
@@ -188,7 +188,7 @@ func (a *applier) stageAll(ctx context.Context) error {
 func (a *applier) stager() *stager {
 	return &stager{
 		work: a.work, fetcher: a.fetcher, snapshot: a.snapshot, owners: a.owners,
-		workers: a.Workers, progress: a.Progress, lost: &a.lost,
+		workers: a.Workers, progress: a.Progress, lost: &a.lost, places: a.places,
 	}
 }
 
@@ -198,7 +198,7 @@ func (a *applier) placeFiles(ctx context.Context, of func(artifact.Kind) bool) e
 		if !s.missing() || !e.IsFirst() || !of(e.Kind) {
 			return nil
 		}
-		return a.commit.add(ctx, change{entry: e, path: target(e), slot: stagedSlot(n, e), plain: e.Piece.Number > 0})
+		return a.commit.add(ctx, change{entry: e, path: a.target(e), slot: stagedSlot(n, e), plain: e.Piece.Number > 0})
 	})
 	if err != nil {
 		return err

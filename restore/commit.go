@@ -24,6 +24,7 @@ type change struct {
 
 // committer puts what was staged in place, writing each step down first.
 type committer struct {
+	places
 	work    *work
 	journal *journal
 	owners  *owners
@@ -187,7 +188,7 @@ func (c *committer) put(ch change, w *workDir, old string) error {
 func (c *committer) linkSlot(ch change, w *workDir) (string, error) {
 	first := ch.entry
 	first.Path = ch.entry.Link
-	d, name, err := c.work.root.OpenParent(target(first))
+	d, name, err := c.work.root.OpenParent(c.target(first))
 	if err != nil {
 		return "", err
 	}

@@ -14,18 +14,10 @@ import (
 	"github.com/xcrate/xcrate/internal/host"
 )
 
-// target is where an entry goes on the host: packages have a directory of
-// their own, everything else keeps its path.
-func target(e artifact.Entry) string {
-	if e.Kind == artifact.KindPackages {
-		return path.Join(RepositoryDir, e.Path)
-	}
-	return "/" + e.Path
-}
-
 // comparer compares entries with a host, in the order of the catalog.
 type comparer struct {
 	near
+	places
 	owners *owners
 	absent absent
 	// replaced are the files of the host that will be replaced: names of theirs
@@ -37,8 +29,8 @@ type comparer struct {
 	sum      *artifact.Digester
 }
 
-func newComparer(root *host.Root, o *owners) *comparer {
-	return &comparer{near: near{root: root}, owners: o, replaced: map[host.Inode]bool{}}
+func newComparer(root *host.Root, o *owners, at places) *comparer {
+	return &comparer{near: near{root: root}, places: at, owners: o, replaced: map[host.Inode]bool{}}
 }
 
 func (c *comparer) close() {
@@ -51,7 +43,7 @@ func (c *comparer) close() {
 // compare says how e relates to what is at its target. Of a file in pieces that
 // is known only with the last of them: done is false before.
 func (c *comparer) compare(e artifact.Entry) (s state, done bool, err error) {
-	p := target(e)
+	p := c.target(e)
 	if e.IsFirst() {
 		c.pieces, err = c.look(e, p)
 	} else {
@@ -109,11 +101,13 @@ func (c *comparer) lookAt(e, have artifact.Entry, st host.Stat, d *host.Dir, nam
 		return c.lookLink(e, have, st)
 	}
 	if e.Type == artifact.TypeDir && have.Type == artifact.TypeSymlink {
-		if to, err := c.root.Stat(target(e)); err == nil && to.IsDir() {
+		if to, err := c.root.Stat(c.target(e)); err == nil && to.IsDir() {
 			return isKept, nil
 		}
 	}
 	switch {
+	case e.Type == artifact.TypeDir && have.Type == e.Type && c.isBeside(e.Kind):
+		return isKept, nil // with the attributes it has: it is the host's own
 	case (have.Type == artifact.TypeDir) != (e.Type == artifact.TypeDir):
 		return isClash, nil
 	case !c.owners.same(e, have):
@@ -169,7 +163,7 @@ func (c *comparer) lookLink(e, have artifact.Entry, st host.Stat) (state, error)
 	}
 	first := e
 	first.Path = e.Link
-	to, err := c.root.Lstat(target(first))
+	to, err := c.root.Lstat(c.target(first))
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
 		return isChanged, nil

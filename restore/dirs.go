@@ -112,7 +112,7 @@ func (c *committer) finishDirs(ctx context.Context, f *files) error {
 }
 
 func (c *committer) finishDir(ctx context.Context, e artifact.Entry) error {
-	p := target(e)
+	p := c.target(e)
 	d, name, err := c.near.parent(p)
 	if err != nil {
 		return err

@@ -34,12 +34,11 @@ func newMirror(s *artifact.Snapshot, packages bool) (*mirror, error) {
 	return m, nil
 }
 
-// note takes down an entry of the snapshot.
-func (m *mirror) note(e artifact.Entry, placed bool) {
+// note takes down an entry of the snapshot, which goes to p on the host.
+func (m *mirror) note(e artifact.Entry, p string, placed bool) {
 	if !e.Kind.IsTree() && e.Kind != artifact.KindPackages {
 		return
 	}
-	p := target(e)
 	for root := range m.roots {
 		if p == root && root != RepositoryDir {
 			m.roots[root] = placed

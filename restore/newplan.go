@@ -62,6 +62,7 @@ func (o Options) wants(k artifact.Kind) bool {
 // planner is one run of NewPlan.
 type planner struct {
 	Options
+	places
 	fetcher  content.Fetcher
 	snapshot *artifact.Snapshot
 	plan     *Plan
@@ -107,9 +108,8 @@ func newPlanner(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o 
 			Findings: []Finding{}, Remove: []string{}, ToDo: []artifact.LeftOut{},
 		},
 	}
-	p.checkLocal()
 	for _, step := range []func(context.Context) error{
-		p.packages, p.accounts, p.files, p.mirrors, p.database, p.services, p.guardFindings, p.preflight,
+		p.packages, p.checkLocal, p.accounts, p.files, p.mirrors, p.database, p.services, p.guardFindings, p.preflight,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -150,8 +150,9 @@ func (p *planner) files(ctx context.Context) error {
 	if p.mirrored, err = newMirror(p.snapshot, p.wants(artifact.KindPackages)); err != nil {
 		return err
 	}
-	cmp := newComparer(p.Root, p.owners)
+	cmp := newComparer(p.Root, p.owners, p.places)
 	defer cmp.close()
+	p.plan.files.places = p.places
 	p.plan.files.catalog = func(ctx context.Context, fn func(artifact.Entry) error) error {
 		return p.snapshot.Catalog(ctx, p.fetcher, fn)
 	}
@@ -160,13 +161,13 @@ func (p *planner) files(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		p.mirrored.note(e, p.placed(e.Kind))
+		p.mirrored.note(e, p.target(e), p.placed(e.Kind))
 		p.plan.files.states = append(p.plan.files.states, notPlaced)
 		if !p.placed(e.Kind) {
 			return nil
 		}
 		if sums[e.Kind] == nil {
-			sums[e.Kind] = &FilePlan{Kind: e.Kind}
+			sums[e.Kind] = &FilePlan{Kind: e.Kind, Beside: p.isBeside(e.Kind)}
 		}
 		s, done, err := cmp.compare(e)
 		if err != nil {
@@ -218,7 +219,7 @@ func (p *planner) file(e artifact.Entry, s state, sum *FilePlan) error {
 		sum.Kept++
 		return nil
 	case isClash:
-		p.find(CodeConflict, Block, "move it out of the way", "%s: the snapshot has a %s here, the host something else", p.Root.Path(target(e)), e.Type)
+		p.find(CodeConflict, Block, "move it out of the way", "%s: the snapshot has a %s here, the host something else", p.Root.Path(p.target(e)), e.Type)
 		return nil
 	case isNew:
 		sum.New++
@@ -228,7 +229,7 @@ func (p *planner) file(e artifact.Entry, s state, sum *FilePlan) error {
 		return nil
 	}
 	sum.Bytes += e.FileSize()
-	return p.addNeed(target(e), e.FileSize())
+	return p.addNeed(p.target(e), e.FileSize())
 }
 
 // addNeed counts size bytes to be written on the filesystem of path.

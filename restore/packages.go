@@ -139,7 +139,7 @@ func (a *applier) compareAgain(ctx context.Context) error {
 	a.commit.ownersChanged = true
 	again := &planner{
 		Options: a.Options, fetcher: a.fetcher, snapshot: a.snapshot, owners: a.owners, plan: &Plan{},
-		need: map[uint64]*Space{}, mount: mountOf{root: a.Root},
+		need: map[uint64]*Space{}, mount: mountOf{root: a.Root}, places: a.places,
 	}
 	again.Skip = append([]artifact.Kind{artifact.KindPackages}, a.Skip...)
 	for _, step := range []func(context.Context) error{again.accounts, again.files, again.mirrors, again.database} {
@@ -180,7 +180,7 @@ func (a *applier) dropUnused(ctx context.Context, now []state) error {
 		if !s.missing() || now[n].missing() || !hasSlot(e) || !e.IsFirst() {
 			return nil
 		}
-		d, err := beside.of(target(e))
+		d, err := beside.of(a.target(e))
 		if err != nil {
 			return err
 		}

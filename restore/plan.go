@@ -41,7 +41,8 @@ type Plan struct {
 }
 
 // FilePlan counts the entries of one kind. Kept are directories that are
-// symlinks to directories on the host, and stay so.
+// symlinks to directories on the host, and stay so, and those beside whose files
+// others are placed.
 type FilePlan struct {
 	Kind    artifact.Kind `json:"kind"`
 	New     int           `json:"new"`
@@ -49,6 +50,8 @@ type FilePlan struct {
 	Same    int           `json:"same"`
 	Kept    int           `json:"kept"`
 	Bytes   int64         `json:"bytes"` // contents to be written
+	// Beside says that files get BesideSuffix, so that the host's own stay.
+	Beside bool `json:"beside,omitempty"`
 }
 
 // DatabasePlan says which tables would be restored.
@@ -147,6 +150,6 @@ func (p *Plan) Changes(ctx context.Context, fn func(Change) error) error {
 		if !s.missing() || !e.IsFirst() {
 			return nil
 		}
-		return fn(Change{State: s.String(), Path: target(e)})
+		return fn(Change{State: s.String(), Path: p.files.target(e)})
 	})
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/host"
-	"github.com/xcrate/xcrate/internal/stack"
 )
 
 func isRoot() bool { return os.Geteuid() == 0 }
@@ -101,20 +100,3 @@ func (p *planner) checkSpace() error {
 }
 
 func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
-
-// checkLocal leaves the changes to the stack's own files out if the host has
-// another version of the stack: a program or template of one does not fit the
-// other.
-func (p *planner) checkLocal() {
-	local, ok := p.snapshot.Config.Kind(artifact.KindOpt)
-	b, err := p.Root.ReadFile(p.Stack.VersionFile, 1<<20)
-	if !ok || err != nil {
-		return
-	}
-	if have, want := stack.Version(b), p.snapshot.Config.Stack.Version; have != want {
-		p.Skip = append(slices.Clone(p.Skip), artifact.KindOpt)
-		p.find("local-changes", Warn, "compare them by hand with what this version brings",
-			"%s %s is installed, the snapshot is of %s: %d files that were changed or added below %s are not put back",
-			p.Stack.Title, have, want, local.Files, p.Stack.Local)
-	}
-}

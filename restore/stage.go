@@ -16,6 +16,7 @@ import (
 
 // stager unpacks what a plan needs into the work directories.
 type stager struct {
+	places
 	work     *work
 	fetcher  content.Fetcher
 	snapshot *artifact.Snapshot
@@ -76,7 +77,7 @@ func (s *stager) deal(ctx context.Context, g *errgroup.Group, f *files, wanted f
 			})
 		}
 		if e.Piece.Number == 1 { // before any part that holds one of its pieces begins
-			d, err := beside.of(target(e))
+			d, err := beside.of(s.target(e))
 			if err != nil {
 				return err
 			}
@@ -154,7 +155,7 @@ func (u *unpacker) entry(ctx context.Context, j job) error {
 }
 
 func (u *unpacker) unpack(j job, r io.Reader) error {
-	p, slot := target(j.entry), stagedSlot(j.number, j.entry)
+	p, slot := u.target(j.entry), stagedSlot(j.number, j.entry)
 	d, err := u.beside.of(p)
 	if err != nil {
 		return err

@@ -32,6 +32,7 @@ func (s state) missing() bool { return s == isNew || s == isChanged }
 // rest is read from the catalog again whenever it is needed. So a million files
 // take a megabyte.
 type files struct {
+	places
 	states  []state // by number of the record in the catalog, from 0
 	catalog func(context.Context, func(artifact.Entry) error) error
 }

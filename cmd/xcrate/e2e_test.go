@@ -131,66 +131,6 @@ func missingPackage(t *testing.T, root string, packages []artifact.Package) {
 	}
 }
 
-// TestLocalChanges changes and adds files below /opt/xcat, where packages put
-// theirs, and moves the node to another root: they come along, and only they.
-func TestLocalChanges(t *testing.T) {
-	mn, usb, root := filepath.Join(t.TempDir(), "mn"), filepath.Join(t.TempDir(), "usb"), hosttest.ELRoot(t)
-	if err := hosttest.SampleMN(mn, hosttest.SampleOptions{Nodes: 5}); err != nil {
-		t.Fatal(err)
-	}
-	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--tag", "sample")
-	xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes")
-	const tmpl, own = "opt/xcat/share/xcat/install/rocky/compute.rocky9.tmpl", "opt/xcat/own"
-	for _, act := range []func() error{
-		func() error { return os.WriteFile(filepath.Join(root, tmpl), []byte("changed"), 0o644) },
-		func() error { return os.Mkdir(filepath.Join(root, own), 0o750) },
-		func() error { return os.WriteFile(filepath.Join(root, own, "plugin.pm"), []byte("1;"), 0o644) },
-		func() error { return os.Chmod(filepath.Join(root, own, "plugin.pm"), 0o644) }, // whatever the umask
-		func() error { return os.Symlink("plugin.pm", filepath.Join(root, own, "link")) },
-		func() error { return os.Symlink("/opt/xcat/share", filepath.Join(root, own, "dir")) },
-		func() error { return os.WriteFile(filepath.Join(root, own, "token"), []byte("CANARY"), 0o600) },
-	} {
-		if err := act(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	xcrate(t, exitWarnings, "export", usb, "--root", root, "--tag", "changed")
-	c := config(t, usb+":changed")
-	if opt, _ := c.Kind(artifact.KindOpt); opt.Files != 2 || opt.Entries != 5 {
-		t.Errorf("kind opt: %+v", opt) // the template, the plugin, two links and the directory; the token is a secret
-	}
-	if i := slices.IndexFunc(c.Modified, func(m artifact.Modified) bool { return m.Path == "/"+tmpl }); i < 0 || !strings.HasPrefix(c.Modified[i].What, "S.5") {
-		t.Errorf("modified: %+v", c.Modified)
-	}
-	if said := xcrate(t, 0, "inspect", usb+":changed"); !strings.Contains(said, "/"+tmpl) {
-		t.Errorf("inspect does not name it:\n%s", said)
-	}
-	other := hosttest.ELRoot(t)
-	xcrate(t, 0, "import", usb+":changed", "--root", other, "--yes")
-	for _, line := range hosttest.DiffTrees(tree(t, filepath.Join(root, "opt/xcat")), tree(t, filepath.Join(other, "opt/xcat")), hosttest.DiffOptions{IgnoreDirTimes: true}) {
-		t.Error(line)
-	}
-	if again := xcrate(t, 0, "import", usb+":changed", "--root", other, "--yes"); !strings.Contains(again, "Nothing to do") {
-		t.Errorf("second import:\n%s", again)
-	}
-	// Another version: what was changed of the one does not fit the other.
-	version := filepath.Join(other, "opt/xcat/lib/perl/xCAT/Version.pm")
-	b, err := os.ReadFile(version)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(version, bytes.ReplaceAll(b, []byte(c.Stack.Version), []byte("2.18.0")), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Remove(filepath.Join(other, own, "plugin.pm")); err != nil {
-		t.Fatal(err)
-	}
-	said := xcrate(t, 0, "import", usb+":changed", "--root", other, "--dry-run", "--allow", "stack-version")
-	if !strings.Contains(said, "local-changes") || strings.Contains(said, "opt  ") {
-		t.Errorf("plan for another version:\n%s", said)
-	}
-}
-
 // TestRealDatabase sends the 73 files of a real management node there and back.
 func TestRealDatabase(t *testing.T) {
 	if os.Geteuid() != 0 {

@@ -162,6 +162,11 @@ func (p *printer) planFiles(files []restore.FilePlan, showFiles bool) {
 	if len(rows) > 1 && !showFiles {
 		p.line("    (--show-files names each)")
 	}
+	for _, f := range files {
+		if f.Beside {
+			p.line("    %s: beside what is there, each as NAME%s", f.Kind, restore.BesideSuffix)
+		}
+	}
 }
 
 func (p *printer) planDatabase(d restore.DatabasePlan) {

@@ -1,9 +1,8 @@
 package pkgmgr
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/xcrate/xcrate/artifact"
@@ -15,81 +14,123 @@ const (
 	maxDpkgStatus = 256 << 20 // fifty times that of a large desktop
 )
 
-// readDpkg lists what dpkg's status file (deb-control(5), dpkg(1) "PACKAGE
-// STATES") has as installed, in its order. The error is ErrNone where there is
-// no such file.
-func readDpkg(root *host.Root) ([]Installed, error) {
-	b, err := root.ReadFile(dpkgStatus, maxDpkgStatus)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("root %s: %w: it has no package database", root.Dir(), ErrNone)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("dpkg database %s: %w", root.Path(dpkgStatus), err)
-	}
-	all, err := parseDpkg(string(b))
-	if err != nil {
-		return nil, fmt.Errorf("dpkg database %s: %w", root.Path(dpkgStatus), err)
-	}
-	return all, nil
+// dpkgDB is the package database of dpkg, as it was when it was opened: dpkg
+// puts each of its files in place by rename.
+type dpkgDB struct {
+	root       *host.Root
+	status     string
+	diversions map[string]diversion // by path a package has
 }
 
-// parseDpkg reads paragraphs of fields. Lines that begin with a blank go on
-// with a field that is of no interest here.
+// openDpkg reads the database of root. The error is fs.ErrNotExist where there
+// is none.
+func openDpkg(root *host.Root) (*dpkgDB, error) {
+	db := &dpkgDB{root: root}
+	b, err := root.ReadFile(dpkgStatus, maxDpkgStatus)
+	if err != nil {
+		return nil, db.fail(err)
+	}
+	db.status = string(b)
+	db.diversions, err = readDiversions(root)
+	return db, db.fail(err)
+}
+
+func (db *dpkgDB) fail(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("dpkg database %s: %w", db.root.Path(dpkgStatus), err)
+}
+
+// installed lists what the status file (deb-control(5), dpkg(1) "PACKAGE
+// STATES") has as installed, in its order.
+func (db *dpkgDB) installed() ([]Installed, error) {
+	all, err := parseDpkg(db.status)
+	return all, db.fail(err)
+}
+
 func parseDpkg(status string) ([]Installed, error) {
 	var all []Installed
+	err := eachDpkg(status, func(p dpkgPackage) error {
+		if p.isInstalled() {
+			all = append(all, p.Installed)
+		}
+		return nil
+	})
+	return all, err
+}
+
+// eachDpkg calls fn with every package of status, which is paragraphs of fields.
+// Of values that go on in lines that begin with a blank it knows Conffiles.
+func eachDpkg(status string, fn func(dpkgPackage) error) error {
 	fields := map[string]string{}
-	number := 0
+	var conffiles []string
+	number, name := 0, ""
 	// A last empty line ends the last paragraph.
 	for line := range strings.SplitSeq(status+"\n", "\n") {
 		number++
 		switch {
 		case strings.TrimSpace(line) == "":
-			p, ok, err := dpkgPackage(fields)
-			if err != nil {
-				return nil, fmt.Errorf("paragraph that ends in line %d: %w", number, err)
+			if len(fields) == 0 {
+				continue
 			}
-			if ok {
-				all = append(all, p)
+			p, err := newDpkgPackage(fields, conffiles)
+			if err != nil {
+				return fmt.Errorf("paragraph that ends in line %d: %w", number, err)
+			}
+			if err := fn(p); err != nil {
+				return err
 			}
 			clear(fields)
+			conffiles = nil
 		case line[0] == ' ' || line[0] == '\t':
-		default:
-			name, value, ok := strings.Cut(line, ":")
-			if !ok {
-				return nil, fmt.Errorf("line %d: no field: %.100q", number, line)
+			if name == "conffiles" {
+				conffiles = append(conffiles, line)
 			}
-			name = strings.ToLower(name)
+		default:
+			key, value, ok := strings.Cut(line, ":")
+			if !ok {
+				return fmt.Errorf("line %d: no field: %.100q", number, line)
+			}
+			name = strings.ToLower(key)
 			if _, twice := fields[name]; twice {
-				return nil, fmt.Errorf("line %d: field %q twice", number, name)
+				return fmt.Errorf("line %d: field %q twice", number, name)
 			}
 			fields[name] = strings.TrimSpace(value)
 		}
 	}
-	return all, nil
+	return nil
 }
 
-// dpkgPackage reports of a paragraph what package it is, and whether that is
-// installed: one that waits for triggers is, one that is unpacked and not yet
-// configured is not.
-func dpkgPackage(fields map[string]string) (Installed, bool, error) {
-	if len(fields) == 0 {
-		return Installed{}, false, nil
-	}
+// dpkgPackage is a package of the status file, which need not be installed.
+type dpkgPackage struct {
+	Installed
+	state string // the third word of its status
+	// same says that several architectures of it may be there at once: what
+	// dpkg keeps of it has the architecture in its name.
+	same      bool
+	conffiles []string // lines of the field
+}
+
+func newDpkgPackage(fields map[string]string, conffiles []string) (dpkgPackage, error) {
 	status := strings.Fields(fields["status"])
 	if fields["package"] == "" || len(status) != 3 {
-		return Installed{}, false, fmt.Errorf("package %q with status %q", fields["package"], fields["status"])
+		return dpkgPackage{}, fmt.Errorf("package %q with status %q", fields["package"], fields["status"])
 	}
-	switch status[2] {
-	case "installed", "triggers-awaited", "triggers-pending":
-	default:
-		return Installed{}, false, nil
+	p := dpkgPackage{state: status[2], same: fields["multi-arch"] == "same", conffiles: conffiles}
+	if p.isInstalled() && (fields["version"] == "" || fields["architecture"] == "") {
+		return dpkgPackage{}, fmt.Errorf("package %q without version or architecture", fields["package"])
 	}
-	if fields["version"] == "" || fields["architecture"] == "" {
-		return Installed{}, false, fmt.Errorf("package %q without version or architecture", fields["package"])
-	}
-	p := Installed{Package: artifact.Package{Name: fields["package"], Arch: fields["architecture"]}, Packager: fields["maintainer"]}
+	p.Package = artifact.Package{Name: fields["package"], Arch: fields["architecture"]}
+	p.Packager = fields["maintainer"]
 	p.Epoch, p.Version, p.Release = splitDebVersion(fields["version"])
-	return p, true, nil
+	return p, nil
+}
+
+// isInstalled reports whether the package is installed: one that waits for
+// triggers is, one that is unpacked and not yet configured is not.
+func (p dpkgPackage) isInstalled() bool {
+	return slices.Contains([]string{"installed", "triggers-awaited", "triggers-pending"}, p.state)
 }
 
 // splitDebVersion cuts [EPOCH:]VERSION[-REVISION] at the first colon and the

@@ -32,29 +32,29 @@ type Installed struct {
 const keyPackage = "gpg-pubkey"
 
 // InstalledOn lists the packages in the package database of root, rpm's or, if
-// that has none, dpkg's, sorted by name, epoch, version, release and arch. Nothing of the root
-// is run, written or locked: the rpm database is copied to a new directory
-// below tempDir, which must exist, and read there. A root with neither database
-// is ErrNone, a damaged one an error that names it.
-func InstalledOn(ctx context.Context, root *host.Root, tempDir string) ([]Installed, error) {
-	var all []Installed
-	err := eachHeader(ctx, root, tempDir, func(s section) error {
-		p, err := installed(s)
-		if err == nil && p.Name != keyPackage {
-			all = append(all, p)
-		}
-		return err
-	})
-	none := errors.Is(err, ErrNone)
-	if err != nil && !none {
+// that has none, dpkg's, sorted by name, epoch, version, release and arch. Nothing
+// of the root is run, written or locked: the rpm database is copied to a new
+// directory below tempDir, which must exist, and read there. A root with neither
+// database is ErrNone, a damaged one an error that names it.
+func InstalledOn(ctx context.Context, root *host.Root, tempDir string) (all []Installed, err error) {
+	db, err := openPackageDB(ctx, root, tempDir)
+	if err != nil {
 		return nil, err
 	}
-	if len(all) == 0 { // Debian's rpm makes an empty database when it is run
-		debs, err := readDpkg(root)
-		if err != nil && (none || !errors.Is(err, ErrNone)) {
-			return nil, err
-		}
-		all = debs
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if db.dpkg != nil {
+		all, err = db.dpkg.installed()
+	} else {
+		err = db.rpm.each(ctx, func(s section) error {
+			p, err := installed(s)
+			if err == nil && p.Name != keyPackage {
+				all = append(all, p)
+			}
+			return err
+		})
+	}
+	if err != nil {
+		return nil, err
 	}
 	slices.SortStableFunc(all, func(a, b Installed) int { return cmp.Compare(a.NEVRA(), b.NEVRA()) })
 	return all, nil

@@ -17,9 +17,12 @@ type Difference struct {
 	// What is "missing", or the nine letters of rpm -V (rpm(8), "VERIFY
 	// OPTIONS"): S size, M mode or type, 5 digest, D device, L target of a
 	// symlink, U owner, G group, T modification time, P capabilities, each "."
-	// where there is no difference.
+	// where there is no difference. Of Debian packages only 5 is known, and M for
+	// a file that is no file any more: the letters dpkg -V leaves as "?", for what
+	// it cannot check, are "." too.
 	What string
-	// Config, Doc and Ghost are the package's own words for the file.
+	// Config, Doc and Ghost are the package's own words for the file. Debian
+	// packages know the first.
 	Config, Doc, Ghost bool
 }
 
@@ -29,14 +32,17 @@ const missingFile = "missing"
 // hasTime reports whether the modification time differs.
 func (d Difference) hasTime() bool { return d.What != missingFile && d.What[timeLetter] == 'T' }
 
-// Modified compares the files of the root with what the rpm database says of
-// them, for all packages whose name wanted accepts, as rpm -V does without its
-// scripts and dependencies: sorted by path, then package. Of capabilities it
-// compares whether there are any. The database is copied to a new directory
-// below tempDir. A root without one is ErrNone; a file that cannot be read is
-// an error.
+// Modified compares the files of the root with what its package database, the
+// one InstalledOn reads, says of them, for all packages whose name wanted
+// accepts: sorted by path, then package. A root without a database is ErrNone; a
+// file that cannot be read is an error.
+//
+// From rpm's, which is copied to a new directory below tempDir, it is what rpm
+// -V says without its scripts and dependencies; of capabilities it compares
+// whether there are any. From dpkg's it is what dpkg -V says, see
+// dpkgDB.modified.
 func Modified(ctx context.Context, root *host.Root, tempDir string, wanted func(name string) bool) (all []Difference, err error) {
-	db, err := openRPMDatabase(ctx, root, tempDir)
+	db, err := openPackageDB(ctx, root, tempDir)
 	if err != nil {
 		return nil, err
 	}
@@ -47,12 +53,28 @@ func Modified(ctx context.Context, root *host.Root, tempDir string, wanted func(
 	}
 	c := comparer{ctx: ctx, root: root, accounts: accounts}
 	defer func() { err = errors.Join(err, c.close()) }()
-	err = db.each(ctx, func(s section) error {
+	if db.dpkg != nil {
+		all, err = db.dpkg.modified(&c, wanted)
+	} else {
+		all, err = db.rpm.modified(&c, wanted)
+	}
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(all, func(a, b Difference) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Package, b.Package))
+	})
+	return all, nil
+}
+
+// modified has files compare those of the packages that wanted accepts.
+func (c *rpmCopy) modified(files *comparer, wanted func(name string) bool) (all []Difference, err error) {
+	err = c.each(files.ctx, func(s section) error {
 		p, err := nameOf(s)
 		if err != nil || p.Name == keyPackage || !wanted(p.Name) {
 			return err
 		}
-		found, err := c.compare(s)
+		found, err := files.compare(s)
 		for i := range found {
 			found[i].Package = p.NEVRA()
 		}
@@ -65,13 +87,7 @@ func Modified(ctx context.Context, root *host.Root, tempDir string, wanted func(
 	if err != nil {
 		return nil, err
 	}
-	if all, err = withoutSharedTimes(ctx, db, all); err != nil {
-		return nil, err
-	}
-	slices.SortFunc(all, func(a, b Difference) int {
-		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Package, b.Package))
-	})
-	return all, nil
+	return withoutSharedTimes(files.ctx, c, all)
 }
 
 // withoutSharedTimes drops the modification time of files that several packages

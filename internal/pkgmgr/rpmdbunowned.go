@@ -12,10 +12,11 @@ import (
 )
 
 // Unowned lists what lies below directories dirs of the root and belongs to no
-// rpm package: files, directories and anything else, sorted, each path
-// beginning with the directory as it was given. Directories that do not exist
-// hold nothing. Symlinks that packages' paths lead through are followed, those
-// below dirs are not. A root without an rpm database is ErrNone.
+// package of its package database, the one InstalledOn reads: files, directories
+// and anything else, sorted, each path beginning with the directory as it was
+// given. Directories that do not exist hold nothing. Symlinks that packages'
+// paths lead through are followed, those below dirs are not. A root without a
+// package database is ErrNone.
 func Unowned(ctx context.Context, root *host.Root, tempDir string, dirs []string) (all []string, err error) {
 	owned := map[string]bool{} // by path without symlinks, below the first of dirs
 	tops := make([]string, len(dirs))
@@ -25,24 +26,19 @@ func Unowned(ctx context.Context, root *host.Root, tempDir string, dirs []string
 		}
 	}
 	resolved := map[string]string{}
-	err = eachHeader(ctx, root, tempDir, func(s section) error {
-		paths, err := headers{main: s}.paths()
-		if err != nil {
-			return err
+	err = eachOwned(ctx, root, tempDir, func(p string) error {
+		dir := path.Dir(p)
+		place, ok := resolved[dir]
+		if !ok {
+			place, err = root.Resolve(dir)
+			if err != nil && !isNotThere(err) { // a file in the place of a directory holds nothing
+				return fmt.Errorf("directory %s: %w", dir, err)
+			}
+			resolved[dir] = place
 		}
-		for _, p := range paths {
-			dir := path.Dir(p)
-			place, ok := resolved[dir]
-			if !ok {
-				if place, err = root.Resolve(dir); err != nil {
-					return fmt.Errorf("directory %s: %w", dir, err)
-				}
-				resolved[dir] = place
-			}
-			p = path.Join(place, path.Base(p))
-			if slices.ContainsFunc(tops, func(top string) bool { return below(p, top) }) {
-				owned[p] = true
-			}
+		p = path.Join(place, path.Base(p))
+		if slices.ContainsFunc(tops, func(top string) bool { return below(p, top) }) {
+			owned[p] = true
 		}
 		return nil
 	})
@@ -61,6 +57,28 @@ func Unowned(ctx context.Context, root *host.Root, tempDir string, dirs []string
 	}
 	slices.Sort(all)
 	return slices.Compact(all), nil
+}
+
+// eachOwned calls fn with the path of everything that belongs to a package.
+func eachOwned(ctx context.Context, root *host.Root, tempDir string, fn func(p string) error) (err error) {
+	db, err := openPackageDB(ctx, root, tempDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if db.dpkg != nil {
+		return db.dpkg.eachOwned(ctx, fn)
+	}
+	return db.rpm.each(ctx, func(s section) error {
+		paths, err := headers{main: s}.paths()
+		for _, p := range paths {
+			err = errors.Join(err, fn(p))
+			if err != nil {
+				break
+			}
+		}
+		return err
+	})
 }
 
 func below(p, top string) bool {
