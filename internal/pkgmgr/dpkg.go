@@ -3,6 +3,7 @@ package pkgmgr
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"strings"
 
@@ -33,62 +34,46 @@ func readDpkg(root *host.Root) ([]Installed, error) {
 	return all, nil
 }
 
-// parseDpkg reads paragraphs of fields. Lines that begin with a blank go on
-// with a field that is of no interest here.
+// parseDpkg reads the paragraphs of a status file.
 func parseDpkg(status string) ([]Installed, error) {
 	var all []Installed
-	fields := map[string]string{}
-	number := 0
-	// A last empty line ends the last paragraph.
-	for line := range strings.SplitSeq(status+"\n", "\n") {
-		number++
-		switch {
-		case strings.TrimSpace(line) == "":
-			p, ok, err := dpkgPackage(fields)
-			if err != nil {
-				return nil, fmt.Errorf("paragraph that ends in line %d: %w", number, err)
-			}
-			if ok {
-				all = append(all, p)
-			}
-			clear(fields)
-		case line[0] == ' ' || line[0] == '\t':
-		default:
-			name, value, ok := strings.Cut(line, ":")
-			if !ok {
-				return nil, fmt.Errorf("line %d: no field: %.100q", number, line)
-			}
-			name = strings.ToLower(name)
-			if _, twice := fields[name]; twice {
-				return nil, fmt.Errorf("line %d: field %q twice", number, name)
-			}
-			fields[name] = strings.TrimSpace(value)
+	for in := newParagraphs(strings.NewReader(status)); ; {
+		paragraph, err := in.next()
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		p, ok, err := dpkgPackage(paragraph)
+		if err != nil {
+			return nil, fmt.Errorf("paragraph that ends in line %d: %w", in.number, err)
+		}
+		if ok {
+			all = append(all, p)
 		}
 	}
-	return all, nil
 }
 
 // dpkgPackage reports of a paragraph what package it is, and whether that is
 // installed: one that waits for triggers is, one that is unpacked and not yet
 // configured is not.
-func dpkgPackage(fields map[string]string) (Installed, bool, error) {
-	if len(fields) == 0 {
-		return Installed{}, false, nil
-	}
-	status := strings.Fields(fields["status"])
-	if fields["package"] == "" || len(status) != 3 {
-		return Installed{}, false, fmt.Errorf("package %q with status %q", fields["package"], fields["status"])
+func dpkgPackage(fields Paragraph) (Installed, bool, error) {
+	name, version, arch := fields.Get("Package"), fields.Get("Version"), fields.Get("Architecture")
+	status := strings.Fields(fields.Get("Status"))
+	if name == "" || len(status) != 3 {
+		return Installed{}, false, fmt.Errorf("package %q with status %q", name, fields.Get("Status"))
 	}
 	switch status[2] {
 	case "installed", "triggers-awaited", "triggers-pending":
 	default:
 		return Installed{}, false, nil
 	}
-	if fields["version"] == "" || fields["architecture"] == "" {
-		return Installed{}, false, fmt.Errorf("package %q without version or architecture", fields["package"])
+	if version == "" || arch == "" {
+		return Installed{}, false, fmt.Errorf("package %q without version or architecture", name)
 	}
-	p := Installed{Package: artifact.Package{Name: fields["package"], Arch: fields["architecture"]}, Packager: fields["maintainer"]}
-	p.Epoch, p.Version, p.Release = splitDebVersion(fields["version"])
+	p := Installed{Package: artifact.Package{Name: name, Arch: arch}, Packager: fields.Get("Maintainer")}
+	p.Epoch, p.Version, p.Release = splitDebVersion(version)
 	return p, true, nil
 }
 

@@ -312,7 +312,7 @@ func (r *repositories) save(name string, in io.Reader, o Offer) (err error) {
 	return nil
 }
 
-// readAt reads the rpm at p of root, as Find does; where is for messages.
+// readAt reads the package at p of root, as Find does; where is for messages.
 func readAt(ctx context.Context, root *host.Root, p, where string) (Package, error) {
 	f, err := openFile(root, p)
 	if err != nil {
@@ -323,7 +323,7 @@ func readAt(ctx context.Context, root *host.Root, p, where string) (Package, err
 	if err != nil {
 		return Package{}, err
 	}
-	pkg, _, err := Read(where, &cancelReader{ctx, f}, st.Size())
+	pkg, err := readPackage(where, &cancelReader{ctx, f}, st.Size())
 	if err != nil {
 		return Package{}, err
 	}
