@@ -14,9 +14,9 @@ import (
 )
 
 // debRepo writes debs and their metadata to dir, laid out as in a snapshot.
-func debRepo(t *testing.T, dir string, make func(dir string)) []Package {
+func debRepo(t *testing.T, dir string, fill func(dir string)) []Package {
 	t.Helper()
-	make(filepath.Join(dir, "Packages"))
+	fill(filepath.Join(dir, "Packages"))
 	pkgs := find(t, dir).Packages
 	for i := range pkgs {
 		pkgs[i].File = "Packages/" + pkgs[i].File

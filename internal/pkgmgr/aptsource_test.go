@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -30,12 +29,12 @@ func aptRepo(t *testing.T) string {
 		command(t, "sh", "-ec", `cd "$1" && mkdir -p "dists/jammy/$2/binary-$3" && apt-ftparchive --arch "$3" packages "pool/$2" >"dists/jammy/$2/binary-$3/Packages"
 cd "dists/jammy/$2/binary-$3" && gzip -nk Packages && xz -k Packages`, "sh", dir, component, arch)
 	}
-	aptRelease1(t, dir, "dists/jammy", "-o", "APT::FTPArchive::Release::Architectures=amd64 ppc64el")
+	releaseFile(t, dir, "dists/jammy", "-o", "APT::FTPArchive::Release::Architectures=amd64 ppc64el")
 	return dir
 }
 
-// aptRelease1 writes the Release file of a suite.
-func aptRelease1(t *testing.T, dir, suite string, options ...string) {
+// releaseFile writes the Release file of a suite.
+func releaseFile(t *testing.T, dir, suite string, options ...string) {
 	t.Helper()
 	args := append([]string{"-c", `cd "$1/$2" && shift 2 && rm -f Release InRelease Release.gpg && apt-ftparchive "$@" release . >../Release.new && mv ../Release.new Release`, "sh", dir, suite}, options...)
 	command(t, "sh", args...)
@@ -119,7 +118,7 @@ func TestAptIndexes(t *testing.T) {
 			command(t, "sh", "-c", `cd "$1" && `+program+" -k Packages", "sh", index)
 		}
 		options := []string{"-o", "APT::FTPArchive::Release::Acquire-By-Hash=" + fmt.Sprint(byHash), "-o", "APT::FTPArchive::SHA512=no"}
-		aptRelease1(t, dir, "dists/jammy", options...)
+		releaseFile(t, dir, "dists/jammy", options...)
 		if program != "cat" {
 			command(t, "rm", filepath.Join(index, "Packages")) // listed all the same, as Debian does
 		}
@@ -137,11 +136,11 @@ func TestAptIndexes(t *testing.T) {
 func TestAptFlat(t *testing.T) {
 	need(t, "dpkg-scanpackages", "apt-ftparchive")
 	dir := t.TempDir()
-	makeDeb(t, filepath.Join(dir, "pool/x"), madeDeb{name: "aa", version: "1%3a2"[:1], arch: "amd64"})
+	makeDeb(t, filepath.Join(dir, "pool/x"), madeDeb{name: "aa", version: "1", arch: "amd64"})
 	makeDeb(t, filepath.Join(dir, "pool/x"), madeDeb{name: "bb", version: "1", arch: "i386"})
 	command(t, "mv", filepath.Join(dir, "pool/x/aa_1_amd64.deb"), filepath.Join(dir, "pool/x/aa_1%3a2 b_amd64.deb"))
 	command(t, "sh", "-c", `cd "$1" && dpkg-scanpackages --multiversion . >Packages 2>/dev/null && sed -i 's|^Filename: ./|Filename: |' Packages && mkdir idx && cp Packages idx`, "sh", dir)
-	aptRelease1(t, dir, "idx")
+	releaseFile(t, dir, "idx")
 	command(t, "gzip", filepath.Join(dir, "Packages"))
 	url := serve(t, files(dir))
 	for _, where := range []string{url, "deb " + url + " ./", "deb " + url + " /", "deb " + url + " idx/", "deb file:" + dir + " idx/"} {
@@ -190,7 +189,7 @@ func TestAptFaults(t *testing.T) {
 			command(t, "cp", filepath.Join(dir, "dists/jammy/extra/binary-amd64/Packages.xz"), filepath.Join(dir, index))
 		}, false, []string{index, "stale metadata"}},
 		{"weak", func(t *testing.T, dir string) {
-			aptRelease1(t, dir, "dists/jammy", "-o", "APT::FTPArchive::SHA256=no", "-o", "APT::FTPArchive::SHA512=no")
+			releaseFile(t, dir, "dists/jammy", "-o", "APT::FTPArchive::SHA256=no", "-o", "APT::FTPArchive::SHA512=no")
 		}, false, []string{"dists/jammy/Release: no SHA256 or SHA512 digests"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -221,7 +220,7 @@ func TestAptStale(t *testing.T) {
 	dir := aptRepo(t)
 	index := filepath.Join(dir, "dists/jammy/main/binary-amd64")
 	command(t, "sh", "-c", `cd "$1" && rm Packages.* && sed -i 's/^Version: 1.9$/Version: 1.8/' Packages`, "sh", index)
-	aptRelease1(t, dir, "dists/jammy")
+	releaseFile(t, dir, "dists/jammy")
 	s := open(t, "deb "+serve(t, files(dir))+" jammy main", debian())
 	_, err := s.Fetch(t.Context(), listedBy(t, s).Offers[1])
 	wantError(t, err, "package lib++-1.8.all", "the file holds lib++-1.9.all: stale metadata")
@@ -252,7 +251,7 @@ func TestAptServers(t *testing.T) {
 		files(dir).ServeHTTP(w, r)
 	}))
 	l := wantApt(t, open(t, "deb "+strings.Replace(login, "//", "//me:hidden@", 1)+" jammy main", debian()), dir, inMain()...)
-	if strings.Contains(fmt.Sprint(l), "hidden") && strings.Contains(l.Offers[0].Where+l.Signing[0].Repo, "hidden") {
+	if strings.Contains(l.Offers[0].Where+l.Signing[0].Repo, "hidden") {
 		t.Errorf("listing %v", l)
 	}
 	_, err = open(t, "deb "+strings.Replace(login, "//", "//me:secret@", 1)+" jammy main", debian()).List(t.Context())
@@ -348,7 +347,8 @@ func TestAptSigned(t *testing.T) {
 func TestAptExpired(t *testing.T) {
 	dir := aptRepo(t)
 	until := time.Date(2024, 2, 3, 4, 5, 6, 0, time.UTC)
-	aptRelease1(t, dir, "dists/jammy", "-o", "APT::FTPArchive::Release::Valid-Until="+until.Format("Mon, 02 Jan 2006 15:04:05 UTC"))
+	release := filepath.Join(dir, "dists/jammy/Release")
+	write(t, release, append([]byte("Valid-Until: "+until.Format("Mon, 02 Jan 2006 15:04:05 UTC")+"\n"), readFile(t, release)...))
 	where := "file:" + dir + " jammy main"
 	for _, tt := range []struct {
 		where string
@@ -412,8 +412,5 @@ func TestAptHostile(t *testing.T) {
 	} {
 		_, err := parseRelease([]byte(text))
 		wantError(t, err, want)
-	}
-	if left, err := os.ReadDir(t.TempDir()); err != nil || len(left) > 0 {
-		t.Errorf("%v, %v", left, err)
 	}
 }

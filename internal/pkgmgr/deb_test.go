@@ -423,3 +423,17 @@ func FuzzReadDeb(f *testing.F) {
 		}
 	})
 }
+
+// TestDebArch asks dpkg what it calls the processors of machines.
+func TestDebArch(t *testing.T) {
+	need(t, "dpkg-architecture")
+	for arch, cpu := range map[string]string{"x86_64": "x86_64", "aarch64": "aarch64", "ppc64le": "powerpc64le", "i686": "i686", "s390x": "s390x", "riscv64": "riscv64"} {
+		want := strings.TrimSpace(command(t, "sh", "-c", `dpkg-architecture -f -t "$1-linux-gnu" -qDEB_HOST_ARCH 2>/dev/null`, "sh", cpu))
+		if got := DebArch(arch); got != want {
+			t.Errorf("%s is %s, want %s", arch, got, want)
+		}
+	}
+	if got := DebArch("armv7hl"); got != "armhf" {
+		t.Errorf("armv7hl is %s", got)
+	}
+}

@@ -113,3 +113,14 @@ func checkDebName(p artifact.Package) error {
 	}
 	return nil
 }
+
+// DebArch is what dpkg calls the architecture that rpm calls arch: "amd64" for
+// "x86_64". One that it calls the same is returned as it is.
+func DebArch(arch string) string {
+	if deb, ok := map[string]string{
+		"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64el", "i686": "i386", "armv7hl": "armhf",
+	}[arch]; ok {
+		return deb
+	}
+	return arch
+}
