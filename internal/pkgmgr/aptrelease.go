@@ -18,6 +18,7 @@ import (
 type aptRelease struct {
 	architectures []string // nil where it names none
 	byHash        bool
+	allWithin     bool // packages of all architectures are in the index of each
 	validUntil    string
 	indexes       map[string]remoteFile // by path relative to the file
 	signature     Signature
@@ -46,7 +47,8 @@ func parseRelease(b []byte) (aptRelease, error) {
 		return aptRelease{}, err
 	}
 	r := aptRelease{
-		architectures: strings.Fields(p.Get("Architectures")), byHash: aptYes(p.Get("Acquire-By-Hash")), validUntil: p.Get("Valid-Until"),
+		architectures: strings.Fields(p.Get("Architectures")), byHash: aptYes(p.Get("Acquire-By-Hash")),
+		allWithin: slices.Contains(strings.Fields(p.Get("No-Support-for-Architecture-all")), "Packages"), validUntil: p.Get("Valid-Until"),
 		indexes: map[string]remoteFile{},
 	}
 	for _, algorithm := range []string{"SHA512", "SHA256"} { // the second is what a snapshot records

@@ -150,7 +150,7 @@ func (a *aptListing) readComponents(ctx context.Context, components, arches []st
 		n := found
 		for _, arch := range arches {
 			forms := a.release.index(component + "/binary-" + arch)
-			if len(forms) == 0 {
+			if len(forms) == 0 || (arch == "all" && a.release.allWithin && len(arches) > 1) {
 				continue
 			}
 			if err := a.read(ctx, forms); err != nil {

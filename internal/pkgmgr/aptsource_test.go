@@ -100,6 +100,13 @@ func TestAptRepository(t *testing.T) {
 	if len(l.LeftOut) != 1 || l.LeftOut[0].What != "component none" {
 		t.Errorf("left out %v", l.LeftOut)
 	}
+	// An index of "all" apart, as Debian has it beside the others, and without.
+	command(t, "sh", "-ec", `cd "$1" && mkdir -p dists/jammy/main/binary-all && apt-ftparchive --arch all packages pool >dists/jammy/main/binary-all/Packages`, "sh", dir)
+	releaseFile(t, dir, "dists/jammy")
+	wantApt(t, open(t, "deb "+url+" jammy main", debian()), dir, append(inMain()[:1:1], append([]string{"extra-1.all"}, inMain()[1:]...)...)...)
+	release := filepath.Join(dir, "dists/jammy/Release")
+	write(t, release, append([]byte("No-Support-for-Architecture-all: Packages\n"), readFile(t, release)...))
+	wantApt(t, open(t, "deb "+url+" jammy main", debian()), dir, inMain()...)
 	_, err := open(t, "deb "+url+" jammy none", debian()).List(t.Context())
 	wantError(t, err, url+" jammy", "no index of none for all, amd64")
 }
