@@ -61,7 +61,7 @@ func (c *capture) sourceOptions() pkgmgr.SourceOptions {
 	major, _, _ := strings.Cut(c.config.Host.Distro.Version, ".")
 	return pkgmgr.SourceOptions{
 		TempDir: c.o.TempDir, CAFile: c.o.CAFile, Proxy: c.o.Proxy, Narrow: c.narrow(),
-		Vars: map[string]string{"releasever": major, "basearch": c.config.Host.Arch, "arch": c.config.Host.Arch},
+		Vars: map[string]string{"releasever": major, "basearch": c.config.Host.Arch, "arch": c.config.Host.Arch, "debarch": pkgmgr.DebArch(c.config.Host.Arch)},
 	}
 }
 
@@ -107,8 +107,12 @@ func (s *packageSet) take(ctx context.Context, c *capture, source pkgmgr.Source)
 		c.leaveOut(l)
 	}
 	for _, signing := range listing.Signing {
-		if signing.Metadata {
+		switch found := signing.Found; {
+		case !signing.Metadata || found.State == pkgmgr.Verified:
+		case found.State == "":
 			c.warn("repository %s wants its metadata signed: that was not checked, the packages' own signatures were", signing.Repo)
+		default: // debs have no signature of their own
+			c.warn("repository %s: signature of its Release file: %s %s", signing.Repo, found.State, found.KeyID)
 		}
 	}
 	fetched := make([]pkgmgr.Package, len(listing.Offers))

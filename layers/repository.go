@@ -68,7 +68,7 @@ func addRepodata(w *partWriter, found []foundPackage) error {
 		all = append(all, p.Package)
 	}
 	lists := map[string][]byte{}
-	err := pkgmgr.WriteRepodata(all, func(name string, write func(io.Writer) error) error {
+	err := pkgmgr.WriteMetadata(all, func(name string, write func(io.Writer) error) error {
 		var b bytes.Buffer
 		if err := write(&b); err != nil {
 			return err

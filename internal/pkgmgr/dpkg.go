@@ -1,7 +1,9 @@
 package pkgmgr
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -60,46 +62,24 @@ func parseDpkg(status string) ([]Installed, error) {
 	return all, err
 }
 
-// eachDpkg calls fn with every package of status, which is paragraphs of fields.
-// Of values that go on in lines that begin with a blank it knows Conffiles.
+// eachDpkg calls fn with every package of status.
 func eachDpkg(status string, fn func(dpkgPackage) error) error {
-	fields := map[string]string{}
-	var conffiles []string
-	number, name := 0, ""
-	// A last empty line ends the last paragraph.
-	for line := range strings.SplitSeq(status+"\n", "\n") {
-		number++
-		switch {
-		case strings.TrimSpace(line) == "":
-			if len(fields) == 0 {
-				continue
-			}
-			p, err := newDpkgPackage(fields, conffiles)
-			if err != nil {
-				return fmt.Errorf("paragraph that ends in line %d: %w", number, err)
-			}
-			if err := fn(p); err != nil {
-				return err
-			}
-			clear(fields)
-			conffiles = nil
-		case line[0] == ' ' || line[0] == '\t':
-			if name == "conffiles" {
-				conffiles = append(conffiles, line)
-			}
-		default:
-			key, value, ok := strings.Cut(line, ":")
-			if !ok {
-				return fmt.Errorf("line %d: no field: %.100q", number, line)
-			}
-			name = strings.ToLower(key)
-			if _, twice := fields[name]; twice {
-				return fmt.Errorf("line %d: field %q twice", number, name)
-			}
-			fields[name] = strings.TrimSpace(value)
+	for in := newParagraphs(strings.NewReader(status)); ; {
+		fields, err := in.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		p, err := newDpkgPackage(fields)
+		if err != nil {
+			return fmt.Errorf("paragraph that ends in line %d: %w", in.number, err)
+		}
+		if err := fn(p); err != nil {
+			return err
 		}
 	}
-	return nil
 }
 
 // dpkgPackage is a package of the status file, which need not be installed.
@@ -112,18 +92,22 @@ type dpkgPackage struct {
 	conffiles []string // lines of the field
 }
 
-func newDpkgPackage(fields map[string]string, conffiles []string) (dpkgPackage, error) {
-	status := strings.Fields(fields["status"])
-	if fields["package"] == "" || len(status) != 3 {
-		return dpkgPackage{}, fmt.Errorf("package %q with status %q", fields["package"], fields["status"])
+func newDpkgPackage(fields Paragraph) (dpkgPackage, error) {
+	name, version, arch := fields.Get("Package"), fields.Get("Version"), fields.Get("Architecture")
+	status := strings.Fields(fields.Get("Status"))
+	if name == "" || len(status) != 3 {
+		return dpkgPackage{}, fmt.Errorf("package %q with status %q", name, fields.Get("Status"))
 	}
-	p := dpkgPackage{state: status[2], same: fields["multi-arch"] == "same", conffiles: conffiles}
-	if p.isInstalled() && (fields["version"] == "" || fields["architecture"] == "") {
-		return dpkgPackage{}, fmt.Errorf("package %q without version or architecture", fields["package"])
+	p := dpkgPackage{state: status[2], same: fields.Get("Multi-Arch") == "same"}
+	if conffiles := fields.lines("Conffiles"); len(conffiles) > 0 {
+		p.conffiles = conffiles[1:] // the first line of the field is empty
 	}
-	p.Package = artifact.Package{Name: fields["package"], Arch: fields["architecture"]}
-	p.Packager = fields["maintainer"]
-	p.Epoch, p.Version, p.Release = splitDebVersion(fields["version"])
+	if p.isInstalled() && (version == "" || arch == "") {
+		return dpkgPackage{}, fmt.Errorf("package %q without version or architecture", name)
+	}
+	p.Package = artifact.Package{Name: name, Arch: arch}
+	p.Packager = fields.Get("Maintainer")
+	p.Epoch, p.Version, p.Release = splitDebVersion(version)
 	return p, nil
 }
 

@@ -2,22 +2,23 @@ package pkgmgr
 
 import (
 	"cmp"
-	"strconv"
 	"strings"
 
 	"github.com/xcrate/xcrate/artifact"
 )
 
-// CompareEVR compares epoch, version and release of two packages the way rpm
-// does (rpm's documentation, "Dependencies", "Versioning"): negative if a is
-// older than b, zero if they are equal.
+// CompareEVR compares epoch, version and release of two packages, of which one
+// has a File, the way its package manager does: negative if a is older than b,
+// zero if they are equal.
 func CompareEVR(a, b artifact.Package) int {
-	epoch := func(p artifact.Package) int { n, _ := strconv.Atoi(p.Epoch); return n }
-	return cmp.Or(cmp.Compare(epoch(a), epoch(b)), compareVersion(a.Version, b.Version), compareVersion(a.Release, b.Release))
+	if FormatOf(a) == Deb || FormatOf(b) == Deb {
+		return Deb.CompareEVR(a, b)
+	}
+	return RPM.CompareEVR(a, b)
 }
 
-// compareVersion compares two version strings segment by segment: digits as
-// numbers, letters as text, numbers newer than letters, "~" older than the
+// compareVersion compares two version strings as rpm does (rpm's documentation,
+// "Dependencies", "Versioning"), segment by segment: digits as numbers, letters as text, numbers newer than letters, "~" older than the
 // end and "^" newer than it.
 func compareVersion(a, b string) int {
 	for {

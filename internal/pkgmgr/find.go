@@ -20,11 +20,11 @@ type Found struct {
 	// with the same content the first.
 	Packages []Package
 	// LeftOut names what looked like packages and was passed over: sources,
-	// delta rpms, symlinks out of the directory. Paths are the root's.
+	// delta rpms, installer packages, symlinks out of the directory. Paths are the root's.
 	LeftOut []artifact.LeftOut
 }
 
-// Find reads and verifies every rpm in directory dir of root, at any depth. A
+// Find reads and verifies every rpm and deb in directory dir of root, at any depth. A
 // file that is broken or cannot be read is an error, and so are two files of
 // the same name, epoch, version, release and arch whose content differs.
 // Symlinks to files within dir are followed, others are left out. The
@@ -59,7 +59,7 @@ type finder struct {
 	out   Found
 }
 
-// walk lists the rpms. It opens one directory at a time, so that depth costs
+// walk lists the packages. It opens one directory at a time, so that depth costs
 // no descriptors.
 func (f *finder) walk() error {
 	todo := []string{f.top}
@@ -95,6 +95,7 @@ func (f *finder) list(dir string) (dirs []string, err error) {
 			return nil, err
 		}
 		p := path.Join(dir, name)
+		what, why := passedOver(name)
 		switch {
 		case st.IsDir() && name == "SRPMS":
 			f.leave(p, "source rpms", "an import installs no sources", 0)
@@ -104,11 +105,9 @@ func (f *finder) list(dir string) (dirs []string, err error) {
 			if err := f.link(p); err != nil {
 				return nil, err
 			}
-		case strings.HasSuffix(name, ".src.rpm") || strings.HasSuffix(name, ".nosrc.rpm"):
-			f.leave(p, "source rpm", "an import installs no sources", st.Size)
-		case strings.HasSuffix(name, ".drpm"):
-			f.leave(p, "delta rpm", "it is no package without an older one", st.Size)
-		case strings.HasSuffix(name, ".rpm"):
+		case what != "":
+			f.leave(p, what, why, st.Size)
+		case isPackage(name):
 			f.files = append(f.files, p)
 		}
 	}
@@ -116,34 +115,34 @@ func (f *finder) list(dir string) (dirs []string, err error) {
 }
 
 // link decides about a symlink. One that stays within needs nothing, unless it
-// gives a file the name of an rpm: what it leads to is found by itself.
+// gives a file the name of a package: what it leads to is found by itself.
 func (f *finder) link(p string) error {
-	isRPM := strings.HasSuffix(p, ".rpm")
+	named := isPackage(p)
 	target, err := f.root.Resolve(p)
 	if err != nil {
 		return err
 	}
 	st, err := f.root.Lstat(target)
 	if err != nil {
-		if !isRPM {
+		if !named {
 			return nil // leads nowhere, and nothing says it was a package
 		}
-		return fmt.Errorf("rpm %s: %w", p, err)
+		return fmt.Errorf("%s %s: %w", formatOf(p), p, err)
 	}
-	if !isRPM && !st.IsDir() {
+	if !named && !st.IsDir() {
 		return nil
 	}
 	inside := f.top == "/" || target == f.top || strings.HasPrefix(target, f.top+"/")
 	switch {
 	case !inside:
 		f.leave(p, "symlink to "+target, "it leads out of "+f.top, 0)
-	case isRPM && !strings.HasSuffix(target, ".rpm"):
+	case named && !isPackage(target):
 		f.files = append(f.files, target)
 	}
 	return nil
 }
 
-// add reads the rpm at p.
+// add reads the package at p.
 func (f *finder) add(p string) error {
 	pkg, err := f.read(p)
 	if errors.Is(err, ErrSource) {
@@ -170,20 +169,19 @@ func (f *finder) add(p string) error {
 func (f *finder) read(p string) (Package, error) {
 	d, name, err := f.root.OpenParent(p)
 	if err != nil {
-		return Package{}, fmt.Errorf("rpm %s: %w", p, err)
+		return Package{}, fmt.Errorf("%s %s: %w", formatOf(p), p, err)
 	}
 	defer func() { _ = d.Close() }()
 	file, err := d.Open(name)
 	if err != nil {
-		return Package{}, fmt.Errorf("rpm %s: %w", p, err)
+		return Package{}, fmt.Errorf("%s %s: %w", formatOf(p), p, err)
 	}
 	defer func() { _ = file.Close() }()
 	st, err := file.Stat()
 	if err != nil {
-		return Package{}, fmt.Errorf("rpm %s: %w", p, err)
+		return Package{}, fmt.Errorf("%s %s: %w", formatOf(p), p, err)
 	}
-	pkg, _, err := Read(p, &cancelReader{f.ctx, file}, st.Size())
-	return pkg, err
+	return readPackage(p, &cancelReader{f.ctx, file}, st.Size())
 }
 
 func (f *finder) leave(p, what, reason string, size int64) {

@@ -46,9 +46,12 @@ type keyLife struct {
 const maxKeyFile = 16 << 20
 
 // keyDirs are where distros put the keys of their packages: EL and Fedora, the
-// key store of rpm 6, SUSE.
+// key store of rpm 6, SUSE, apt.
 func keyDirs() []string {
-	return []string{"/etc/pki/rpm-gpg", "/usr/lib/sysimage/rpm/pubkeys", "/var/lib/rpm/pubkeys", "/usr/lib/rpm/gnupg/keys"}
+	return []string{
+		"/etc/pki/rpm-gpg", "/usr/lib/sysimage/rpm/pubkeys", "/var/lib/rpm/pubkeys", "/usr/lib/rpm/gnupg/keys",
+		"/etc/apt/trusted.gpg.d", "/etc/apt/keyrings",
+	}
 }
 
 // ReadKeys gathers the keys of a root: those its administrator let rpm import,
@@ -220,7 +223,7 @@ func (k signingKey) verify(s rpmSignature) error {
 	if err != nil {
 		return err
 	}
-	if typ != packet.SigTypeBinary {
+	if typ != s.typ {
 		return fmt.Errorf("signature of type %d: not one of a file", typ)
 	}
 	if len(k.revocations) > 0 {

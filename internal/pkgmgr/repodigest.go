@@ -64,8 +64,13 @@ func (d remoteDigest) recorded() digest.Digest {
 }
 
 // copy copies in to out and compares what it was: size bytes, if that is not
-// 0, with this digest. No more than limit bytes are taken.
+// 0, with this digest. No more than limit bytes are taken. The zero value is that
+// of a file nothing is known of.
 func (d remoteDigest) copy(out io.Writer, in io.Reader, size, limit int64) error {
+	if d == (remoteDigest{}) {
+		_, err := io.Copy(out, newBounded(in, limit))
+		return err
+	}
 	if size > 0 {
 		limit = size
 	}

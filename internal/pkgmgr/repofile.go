@@ -17,6 +17,8 @@ type repoSection struct {
 	lists   []*url.URL // mirrorlist and metalink
 	caFile  string
 	signing *Signing
+	apt     *aptSuite // nil for one of yum
+	guess   bool      // it may be one of apt for all we know
 }
 
 // openRepoFile opens the enabled sections of a .repo file ("dnf.conf(5)", "Repo

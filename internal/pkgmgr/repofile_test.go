@@ -18,7 +18,7 @@ func TestRepoFile(t *testing.T) {
 	s := open(t, repo, SourceOptions{Vars: vars})
 	wantAll(t, s, dir)
 	signing := listedBy(t, s).Signing
-	if len(signing) != 1 || fmt.Sprint(signing[0]) != "{xcat-core [https://one.example/key] true false}" {
+	if len(signing) != 1 || fmt.Sprintf("%s %v %t %t", signing[0].Repo, signing[0].Keys, signing[0].Packages, signing[0].Metadata) != "xcat-core [https://one.example/key] true false" {
 		t.Errorf("signing %v", signing)
 	}
 	web := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(text)) }))

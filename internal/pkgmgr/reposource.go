@@ -6,11 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/url"
+	"os"
 	"path"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -18,10 +17,10 @@ import (
 	"github.com/xcrate/xcrate/internal/host"
 )
 
-// maxRPM is the largest rpm that is brought where the metadata says no size.
+// maxRPM is the largest package that is brought where the metadata says no size.
 const maxRPM = 16 << 30
 
-// repositories is a source of one or several yum repositories.
+// repositories is a source of one or several repositories.
 type repositories struct {
 	all    []*repository
 	root   *host.Root // of the files that were brought
@@ -33,8 +32,8 @@ type repositories struct {
 // repository is one of them.
 type repository struct {
 	repoSection
-	web    *web
-	expand func(string) (string, error)
+	web *web
+	o   SourceOptions
 
 	mu sync.Mutex
 	at *mirrorList // once it is known
@@ -51,7 +50,7 @@ func openRepositories(sections []repoSection, o SourceOptions) (Source, error) {
 		if err != nil {
 			return nil, fmt.Errorf("repository %s: %w", s.name, err)
 		}
-		r.all = append(r.all, &repository{repoSection: s, web: w, expand: func(v string) (string, error) { return expandVars(v, o.Vars) }})
+		r.all = append(r.all, &repository{repoSection: s, web: w, o: o})
 	}
 	dir, remove, err := host.TempDirIn(o.TempDir)
 	if err != nil {
@@ -89,6 +88,9 @@ func (r *repositories) List(ctx context.Context) (Listing, error) {
 
 // list adds what the repository offers. temp is for its metadata.
 func (r *repository) list(ctx context.Context, temp string, l *Listing) error {
+	if r.apt != nil {
+		return r.listApt(ctx, *r.apt, temp, l)
+	}
 	at, err := r.mirrors(ctx)
 	if err != nil {
 		return err
@@ -105,34 +107,49 @@ func (r *repository) list(ctx context.Context, temp string, l *Listing) error {
 		primary, err = parseRepomd(b)
 		return err
 	})
+	if r.guess && isAbsent(err) {
+		return r.listGuessed(ctx, err, temp, l)
+	}
 	if err != nil {
 		return err
 	}
-	f, err := host.ScratchFile(temp)
+	f, err := r.scratch(ctx, temp, primary)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	err = r.get(ctx, primary.location, func(in io.Reader) error {
+	err = parsePrimary(&cancelReader{ctx, f}, func(p primaryPackage) error { return r.add(at, p, l) })
+	if err != nil {
+		return fmt.Errorf("%s: %w", primary.location, err)
+	}
+	return nil
+}
+
+// scratch brings a list of the repository into a file of no name in directory
+// temp, at whose begin it stands.
+func (r *repository) scratch(ctx context.Context, temp string, list remoteFile) (_ *os.File, err error) {
+	f, err := host.ScratchFile(temp)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+		}
+	}()
+	err = r.get(ctx, list.location, func(in io.Reader) error {
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
 			return err
 		}
 		if err := f.Truncate(0); err != nil {
 			return err
 		}
-		return primary.digest.copy(f, in, primary.size, maxPrimary)
+		return list.digest.copy(f, in, list.size, maxPrimary)
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
 	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	err = parsePrimary(&cancelReader{ctx, f}, func(p primaryPackage) error { return r.add(at, p, l) })
-	if err != nil {
-		return fmt.Errorf("%s: %w", primary.location, err)
-	}
-	return nil
+	return f, err
 }
 
 // add takes in a package of the primary list.
@@ -176,7 +193,7 @@ func (r *repository) mirrors(ctx context.Context) (mirrorList, error) {
 			if err != nil {
 				return err
 			}
-			l, err := parseMirrors(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), r.expand)
+			l, err := parseMirrors(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), func(v string) (string, error) { return expandVars(v, r.o.Vars) })
 			for _, m := range l.mirrors {
 				at.mirrors = append(at.mirrors, r.login(u, m))
 			}
@@ -235,26 +252,6 @@ func (r *repository) get(ctx context.Context, loc string, use func(io.Reader) er
 	}
 }
 
-// lasting reports whether asking again would give the same answer.
-func lasting(err error) bool {
-	var status statusError
-	return errors.Is(err, fs.ErrNotExist) || (errors.As(err, &status) && status >= 400 && status < 500)
-}
-
-// mirrorsError is what each mirror said, on one line.
-type mirrorsError []error
-
-func (e mirrorsError) Error() string {
-	said := make([]string, 0, len(e))
-	for _, err := range e {
-		said = append(said, err.Error())
-	}
-	return strings.Join(said, "; ")
-}
-
-// Unwrap is for errors.Is and errors.As.
-func (e mirrorsError) Unwrap() []error { return e }
-
 // Fetch implements Source.
 func (r *repositories) Fetch(ctx context.Context, o Offer) (Package, error) {
 	p, err := r.fetch(ctx, o)
@@ -286,7 +283,7 @@ func (r *repositories) fetch(ctx context.Context, o Offer) (p Package, err error
 		}
 		return readAt(ctx, r.disk, file, o.Where)
 	}
-	name := fmt.Sprintf("%06d.rpm", r.next.Add(1))
+	name := fmt.Sprintf("%06d.%s", r.next.Add(1), FormatOf(o.Package))
 	err = o.repo.get(ctx, o.file.location, func(in io.Reader) error { return r.save(name, in, o) })
 	if err != nil {
 		return Package{}, err
@@ -312,7 +309,7 @@ func (r *repositories) save(name string, in io.Reader, o Offer) (err error) {
 	return nil
 }
 
-// readAt reads the rpm at p of root, as Find does; where is for messages.
+// readAt reads the package at p of root, as Find does; where is for messages.
 func readAt(ctx context.Context, root *host.Root, p, where string) (Package, error) {
 	f, err := openFile(root, p)
 	if err != nil {
@@ -323,7 +320,7 @@ func readAt(ctx context.Context, root *host.Root, p, where string) (Package, err
 	if err != nil {
 		return Package{}, err
 	}
-	pkg, _, err := Read(where, &cancelReader{ctx, f}, st.Size())
+	pkg, err := readPackage(where, &cancelReader{ctx, f}, st.Size())
 	if err != nil {
 		return Package{}, err
 	}

@@ -198,9 +198,14 @@ func checkLocation(href string) (string, error) {
 	if plain, err := url.PathUnescape(href); err == nil {
 		loc = plain
 	}
+	return localPath(loc)
+}
+
+// localPath is checkLocation for what is a path already.
+func localPath(loc string) (string, error) {
 	clean := strings.TrimPrefix(loc, "./")
 	if clean == "" || !filepath.IsLocal(clean) || strings.ContainsAny(clean, "\x00\\") {
-		return "", fmt.Errorf("location %.200q: it leads out of the repository", href)
+		return "", fmt.Errorf("location %.200q: it leads out of the repository", loc)
 	}
 	return clean, nil
 }

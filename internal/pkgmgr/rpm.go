@@ -16,21 +16,22 @@ import (
 	"github.com/xcrate/xcrate/internal/host"
 )
 
-// Package is one rpm file: what a snapshot records of it, and where it lies.
-// What its header says beside that is in Details.
+// Package is one rpm or deb: what a snapshot records of it, and where it lies.
+// What it says beside that is in Details, or for a deb in its Paragraph.
 type Package struct {
-	// Package holds name, epoch ("" where the rpm has none), version, release,
-	// arch, and size and digest (sha256) of the file. File is
-	// NAME-VERSION-RELEASE.ARCH.rpm: a file's own name may be anything. The
+	// Package holds name, epoch ("" where it has none), version, release (of a
+	// deb the revision, "" where it has none), arch, and size and digest (sha256)
+	// of the file. File is NAME-VERSION-RELEASE.ARCH.rpm, or
+	// NAME_VERSION-REVISION_ARCH.deb: a file's own name may be anything. The
 	// caller may put directories before it; repodata points to it. Find sets
 	// From to the file's path.
 	artifact.Package
-	// HeaderStart and HeaderEnd are the byte range of the main header.
+	// HeaderStart and HeaderEnd are the byte range of an rpm's main header.
 	HeaderStart, HeaderEnd int64
-	// BuildTime is seconds since 1970, 0 where the rpm does not say.
+	// BuildTime is seconds since 1970, 0 where the package does not say.
 	BuildTime int64
 
-	header digest.Digest // of the main header: the file read later is the one read first
+	header digest.Digest // of the main header or control file: the file read later is the one read first
 	root   *host.Root
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"hash"
 	"io"
 	"time"
 
@@ -42,7 +43,8 @@ type Signature struct {
 }
 
 // Check reads the file of p, which Find returned, once more, compares its
-// digests and checks its signatures against the keys.
+// digests and checks its signatures against the keys. A deb has none: who vouches
+// for it is in Listing.Signing.
 //
 // The state is Verified only if header and payload are both covered: by a
 // signature over both, or by one over a header that holds the payload's digest.
@@ -52,7 +54,7 @@ type Signature struct {
 func (k Keyring) Check(ctx context.Context, p Package) (Signature, error) {
 	s, err := k.check(ctx, p)
 	if err != nil {
-		return Signature{}, fmt.Errorf("rpm %s: %w", p.From, err)
+		return Signature{}, fmt.Errorf("%s %s: %w", FormatOf(p.Package), p.From, err)
 	}
 	return s, nil
 }
@@ -65,6 +67,12 @@ func (k Keyring) check(ctx context.Context, p Package) (Signature, error) {
 	defer func() { _ = f.Close() }()
 	whole := sha256.New()
 	in := &counter{r: io.TeeReader(&cancelReader{ctx, f}, whole)}
+	if FormatOf(p.Package) == Deb {
+		if _, err := io.Copy(io.Discard, in); err != nil {
+			return Signature{}, err
+		}
+		return Signature{State: NotSigned}, unchanged(whole, p)
+	}
 	h, err := readHeaders(in)
 	if err != nil {
 		return Signature{}, err
@@ -77,11 +85,16 @@ func (k Keyring) check(ctx context.Context, p Package) (Signature, error) {
 	if err := h.verify(io.TeeReader(in, payload), p.Size); err != nil {
 		return Signature{}, err
 	}
-	if digest.NewDigest(digest.SHA256, whole) != p.Digest {
-		return Signature{}, fmt.Errorf("digest %x: it changed", whole.Sum(nil))
-	}
 	// h.verify compared the digest of the payload, if the header has one.
-	return k.judge(all, h.main.has(tagPayloadDigest)), nil
+	return k.judge(all, h.main.has(tagPayloadDigest)), unchanged(whole, p)
+}
+
+// unchanged compares the file as it was read now with what p has of it.
+func unchanged(whole hash.Hash, p Package) error {
+	if digest.NewDigest(digest.SHA256, whole) != p.Digest {
+		return fmt.Errorf("digest %x: it changed", whole.Sum(nil))
+	}
+	return nil
 }
 
 // feed gives the header to all signatures, and returns what the payload must

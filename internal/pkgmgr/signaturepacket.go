@@ -16,8 +16,9 @@ import (
 
 // rpmSignature is one OpenPGP signature of a package, read and not yet checked.
 type rpmSignature struct {
-	payload bool   // it covers header and payload, not the header alone
-	keyID   string // 16 hexadecimal digits, "" where it names no key
+	payload bool                 // it covers header and payload, not the header alone
+	typ     packet.SignatureType // what it must be; 0 is of a file as it is
+	keyID   string               // 16 hexadecimal digits, "" where it names no key
 	created time.Time
 	hash    crypto.Hash
 	sum     hash.Hash // of what is signed

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -38,7 +39,7 @@ type Listing struct {
 	// LeftOut names what looked like packages and is not offered.
 	LeftOut []artifact.LeftOut
 	// Signing says who is to have signed the offers, one for each section of a
-	// .repo file.
+	// .repo file and each suite of apt.
 	Signing []Signing
 }
 
@@ -56,12 +57,21 @@ type Offer struct {
 	file  remoteFile
 }
 
-// Signing is what a section of a .repo file says of signatures. They are not
-// checked here.
+// Signing is what a section of a .repo file, or a source of apt, says of
+// signatures, and what was found of them. Those of packages are not checked here,
+// nor those of a yum repository's metadata.
 type Signing struct {
-	Repo               string   // the section
-	Keys               []string // gpgkey: URLs, without credentials
-	Packages, Metadata bool     // gpgcheck and repo_gpgcheck
+	Repo string // the section; of apt the URL, without credentials, and the suite
+	// Keys are those of gpgkey, URLs without credentials, or of signed-by, files
+	// and fingerprints.
+	Keys []string
+	// Packages and Metadata say what is to be signed: gpgcheck and repo_gpgcheck.
+	// apt wants metadata signed where the source does not say otherwise.
+	Packages, Metadata bool
+	// Found is the signature of a suite's Release file, which vouches for its
+	// packages. It is never Bad: that is an error. State is Unchecked where no
+	// keys were given, and "" for a yum repository.
+	Found Signature
 }
 
 // SourceOptions are where OpenSource works and how it reaches others. Only
@@ -77,8 +87,16 @@ type SourceOptions struct {
 	// Stall is how long a server may send nothing, 0 for 30 seconds.
 	Stall time.Duration
 	// Vars are the variables of .repo files and mirror lists by name:
-	// "releasever", "basearch", "arch".
+	// "releasever", "basearch", "arch"; and "debarch" and "codename", what dpkg and
+	// apt call the host's architecture and release: "amd64", "jammy". Without a
+	// debarch packages of all are offered.
 	Vars map[string]string
+	// Keys are those the signatures of apt repositories are checked with. With nil
+	// they are not checked, and the Listing says so.
+	Keys *Keyring
+	// Now is the time by which a Release file may have expired; with the zero value
+	// none has.
+	Now time.Time
 	// Narrow is the directory of xcat-dep that is for the host: "rh9/x86_64".
 	// Where a directory or tarball has it, the rest, which holds other builds
 	// of the same packages, is not offered. "" takes all.
@@ -89,10 +107,16 @@ const defaultStall = 30 * time.Second
 
 // OpenSource opens the place where, which is one of
 //
-//   - a directory with rpms at any depth;
-//   - a tarball with rpms, plain or packed by gzip, bzip2, xz or zstd;
+//   - a directory with rpms or debs at any depth;
+//   - a tarball with them, plain or packed by gzip, bzip2, xz or zstd;
 //   - a .repo file, or its URL, which ends in ".repo";
-//   - the URL of a repository (http, https, file), above its "repodata";
+//   - a source of apt in one line, "deb [OPTION=VALUE...] URL SUITE
+//     COMPONENT..." or "deb URL DIRECTORY/";
+//   - a file of such sources in one of its two forms, or its URL, which ends in
+//     ".list" or ".sources";
+//   - the URL of a repository (http, https, file): of yum, above its "repodata"; of
+//     apt, flat or above its "dists", of which component main of the host's
+//     release is taken;
 //   - the URL of a mirror list or metalink, which has a query or the word
 //     "mirrorlist" or "metalink" in its last component.
 //
@@ -101,6 +125,9 @@ const defaultStall = 30 * time.Second
 func OpenSource(ctx context.Context, where string, o SourceOptions) (Source, error) {
 	if o.Stall == 0 {
 		o.Stall = defaultStall
+	}
+	if isAptLine(where) {
+		return openApt([]string{where}, o)
 	}
 	if strings.Contains(where, "://") {
 		return openURL(ctx, where, o)
@@ -141,6 +168,9 @@ func openLocal(ctx context.Context, where string, o SourceOptions) (Source, erro
 	if looksLikeRepoFile(head[:n]) {
 		return openRepoFile(where, f, o)
 	}
+	if looksLikeAptSources(where, head[:n]) {
+		return openAptFile(where, f, o)
+	}
 	return openTarball(ctx, where, f, o)
 }
 
@@ -169,15 +199,18 @@ func openURL(ctx context.Context, where string, o SourceOptions) (Source, error)
 		return nil, err
 	}
 	last := u.Path[strings.LastIndexByte(u.Path, '/')+1:]
-	if strings.HasSuffix(last, ".repo") {
+	openAs := map[string]func(string, io.Reader, SourceOptions) (Source, error){
+		".repo": openRepoFile, ".list": openAptFile, ".sources": openAptFile,
+	}[path.Ext(last)]
+	if openAs != nil {
 		var b []byte
 		err := w.get(ctx, u, func(r io.Reader) error { b, err = readAtMost(r, maxRepoFile); return err })
 		if err != nil {
 			return nil, err
 		}
-		return openRepoFile(shown(u), bytes.NewReader(b), o)
+		return openAs(shown(u), bytes.NewReader(b), o)
 	}
-	section := repoSection{name: shown(u), baseurl: []*url.URL{u}}
+	section := repoSection{name: shown(u), baseurl: []*url.URL{u}, guess: true}
 	if u.RawQuery != "" || strings.Contains(last, "mirrorlist") || strings.Contains(last, "metalink") {
 		section = repoSection{name: shown(u), lists: []*url.URL{u}}
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/xcrate/xcrate/internal/host"
 )
 
-// directory is a source whose files lie on this machine: rpms of a directory, or
+// directory is a source whose files lie on this machine: packages of a directory, or
 // those of a tarball in a private one.
 type directory struct {
 	name   string // of a tarball, for messages

@@ -12,7 +12,7 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// maxWindow is how far back a zstd stream may refer: what "zstd --ultra --long"
+// maxWindow is how far back a zstd or xz stream may refer: what "zstd --ultra --long"
 // uses and a decoder must not be made to keep more than.
 const maxWindow = 128 << 20
 
@@ -32,7 +32,7 @@ func unpack(r io.Reader) (_ io.Reader, done func(), err error) {
 	case bytes.HasPrefix(magic, []byte("BZh")):
 		return bzip2.NewReader(in), done, nil
 	case bytes.HasPrefix(magic, []byte("\xfd7zXZ\x00")):
-		z, err := xz.NewReader(in)
+		z, err := xz.NewReader(newXZGuard(in, maxWindow))
 		return z, done, err
 	case bytes.HasPrefix(magic, []byte("\x28\xb5\x2f\xfd")):
 		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))

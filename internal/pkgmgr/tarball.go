@@ -17,11 +17,11 @@ import (
 // Bounds of a tarball: xcat-dep for all distros together has about 3 GB in some
 // thousand rpms.
 const (
-	maxTarball = 64 << 30 // bytes unpacked
-	maxTarRPMs = 100_000
+	maxTarball     = 64 << 30 // bytes unpacked
+	maxTarPackages = 100_000
 )
 
-// openTarball unpacks the rpms of a tarball into a private directory.
+// openTarball unpacks the packages of a tarball into a private directory.
 func openTarball(ctx context.Context, where string, in io.Reader, o SourceOptions) (_ Source, err error) {
 	dir, remove, err := host.TempDirIn(o.TempDir)
 	if err != nil {
@@ -56,7 +56,7 @@ func openTarball(ctx context.Context, where string, in io.Reader, o SourceOption
 type tarball struct {
 	where string
 	root  *host.Root
-	files map[string]bool // paths of rpms in root
+	files map[string]bool // paths of packages in root
 	left  []artifact.LeftOut
 }
 
@@ -88,8 +88,9 @@ func (t *tarball) unpack(in *tar.Reader) error {
 // dots and slashes it has; links are not made, so that none can be followed.
 func (t *tarball) entry(h *tar.Header, in io.Reader) error {
 	p := path.Clean("/" + h.Name)
+	what, why := passedOver(p)
 	switch {
-	case !strings.HasSuffix(p, ".rpm") && !strings.HasSuffix(p, ".drpm"):
+	case !isPackage(p) && what == "":
 		return nil
 	case h.Typeflag == tar.TypeLink || h.Typeflag == tar.TypeSymlink:
 		t.leave(p, "link to "+h.Linkname, "of a tarball only files are taken", 0)
@@ -98,14 +99,14 @@ func (t *tarball) entry(h *tar.Header, in io.Reader) error {
 		return nil
 	case h.Typeflag != tar.TypeReg:
 		return fmt.Errorf("an entry of type %q with a package's name", h.Typeflag)
-	case strings.Contains(p, "/SRPMS/") || strings.HasSuffix(p, ".src.rpm") || strings.HasSuffix(p, ".nosrc.rpm"):
+	case strings.Contains(p, "/SRPMS/"):
 		t.leave(p, "source rpm", "an import installs no sources", h.Size)
 		return nil
-	case strings.HasSuffix(p, ".drpm"):
-		t.leave(p, "delta rpm", "it is no package without an older one", h.Size)
+	case what != "":
+		t.leave(p, what, why, h.Size)
 		return nil
-	case len(t.files) >= maxTarRPMs:
-		return fmt.Errorf("more than %d rpms", maxTarRPMs)
+	case len(t.files) >= maxTarPackages:
+		return fmt.Errorf("more than %d packages", maxTarPackages)
 	}
 	t.files[p] = true
 	return t.write(p, h.Size, in)
@@ -142,7 +143,7 @@ func (t *tarball) narrow(own string) error {
 	if own == "" {
 		return nil
 	}
-	tops := map[string]int{} // rpms for other hosts by tree, with a slash at both ends
+	tops := map[string]int{} // packages for other hosts by tree, with a slash at both ends
 	for p := range t.files {
 		parts := strings.SplitN(p, "/", 3) // "", top, rest
 		if strings.HasPrefix(p, "/"+own+"/") {
