@@ -64,7 +64,9 @@ type Distro struct {
 	ID      string `json:"id"` // "rocky"; "unknown" where the root has no os-release
 	Like    string `json:"like,omitempty"`
 	Version string `json:"version"` // "9.6"
-	Name    string `json:"name,omitempty"`
+	// Codename is "bookworm", "" where a distro has none.
+	Codename string `json:"codename,omitempty"`
+	Name     string `json:"name,omitempty"`
 }
 
 // Stack names the management software and its version.

@@ -53,7 +53,7 @@ func readDistro(r *Root) (artifact.Distro, error) {
 			return artifact.Distro{}, fmt.Errorf("os-release: %w", err)
 		}
 		v := shellVars(b)
-		d := artifact.Distro{ID: v["ID"], Like: v["ID_LIKE"], Version: v["VERSION_ID"], Name: v["PRETTY_NAME"]}
+		d := artifact.Distro{ID: v["ID"], Like: v["ID_LIKE"], Version: v["VERSION_ID"], Codename: v["VERSION_CODENAME"], Name: v["PRETTY_NAME"]}
 		if d.ID == "" {
 			return d, fmt.Errorf("os-release: %s has no ID", r.Path(p))
 		}
