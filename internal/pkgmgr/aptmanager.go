@@ -255,8 +255,5 @@ func checkDeb(p artifact.Package) error {
 			return fmt.Errorf("%s %q: not one a package can have", f.what, f.value)
 		}
 	}
-	if strings.HasSuffix(p.Name, "+") && !strings.HasSuffix(p.Name, "++") {
-		return fmt.Errorf("name %q: apt takes it for an order", p.Name)
-	}
 	return nil
 }

@@ -61,7 +61,7 @@ func (a *apt) simulate(ctx context.Context, want Request, dir, name string, upda
 	}
 	private := []string{
 		"-o", "Dir::State::lists=" + lists, "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=",
-		"-o", "Dir::Cache::archives=" + dir, "-o", "APT::Sandbox::User=root", "-c", path.Join(dir, "conf"),
+		"-o", "Dir::Cache::archives=" + dir, "-o", "Dir::Log=" + dir, "-o", "APT::Sandbox::User=root", "-c", path.Join(dir, "conf"),
 	}
 	// Of an option that is given twice, the last counts. Of an update that cannot
 	// reach everything, what it did reach counts.

@@ -81,7 +81,8 @@ func (a *apt) erase(ctx context.Context, pkgs []artifact.Package, log io.Writer)
 	return nil
 }
 
-// bringBack installs all at once, or what can be had one by one.
+// bringBack installs all at once, or, after the sources were asked for what
+// they have now, what can be had one by one.
 func (a *apt) bringBack(ctx context.Context, pkgs []artifact.Package, log io.Writer) error {
 	if err := checkRequest(Request{Packages: pkgs}, checkDeb); err != nil {
 		return err
@@ -91,11 +92,14 @@ func (a *apt) bringBack(ctx context.Context, pkgs []artifact.Package, log io.Wri
 		return a.do(ctx, aptGet(args...), log)
 	}
 	err := install(pkgs)
-	if err == nil || exited(err) < 0 || len(pkgs) == 1 {
+	if err == nil || exited(err) < 0 {
 		return err
 	}
+	err = errors.Join(err, a.do(ctx, aptGet(append(impatient(), "update")...), log))
 	for _, p := range pkgs {
-		err = errors.Join(err, install([]artifact.Package{p}))
+		if install([]artifact.Package{p}) != nil {
+			continue // it is found missing, and the first error says why
+		}
 	}
 	return err
 }

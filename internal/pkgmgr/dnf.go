@@ -75,7 +75,7 @@ func repoIDs(repo Repo) []string {
 
 // probe finds out which dnf answers to the name.
 func (d *dnf) probe(ctx context.Context) error {
-	said, err := d.target.probe(ctx, "rpm", d.program)
+	said, err := d.target.probe(ctx, d.program, "rpm")
 	if strings.Contains(said, "dnf5") {
 		d.dialect = dnf5()
 	}
@@ -151,7 +151,7 @@ func (d *dnf) bringBack(ctx context.Context, pkgs []artifact.Package, log io.Wri
 		return err
 	}
 	var failed error
-	for _, more := range [][]string{nil, {"--cacheonly"}} {
+	for _, more := range [][]string{d.refresh, {"--cacheonly"}} {
 		options := slices.Concat(d.options(), d.lenient, more)
 		failed = errors.Join(failed, d.transaction(ctx, options, Request{Packages: pkgs}, log))
 		now, err := d.Installed(ctx)
@@ -166,7 +166,8 @@ func (d *dnf) bringBack(ctx context.Context, pkgs []artifact.Package, log io.Wri
 }
 
 // Check implements Manager. All that dnf writes goes to a directory of its own,
-// and it finds the snapshot's repository there.
+// and it finds the snapshot's repository there. In a repository on the root's
+// own disk it may note the digest of a package in an attribute of the file.
 func (d *dnf) Check(ctx context.Context, repo Repo, want Request) (Refusal, error) {
 	if err := checkRequest(want, checkName); err != nil {
 		return Refusal{}, err

@@ -25,7 +25,7 @@ type target struct {
 }
 
 // probe reports whether the programs are there and run: a root may be of
-// another architecture, or incomplete. version is what the last says of itself.
+// another architecture, or incomplete. version is what the first says of itself.
 func (t target) probe(ctx context.Context, programs ...string) (version string, err error) {
 	for _, name := range programs {
 		out, err := t.run.Run(ctx, host.Command{Name: name, Args: []string{"--version"}, Chroot: t.chroot})
@@ -35,7 +35,9 @@ func (t target) probe(ctx context.Context, programs ...string) (version string, 
 			}
 			return "", fmt.Errorf("on this machine: %w", err)
 		}
-		version = string(out)
+		if version == "" {
+			version = string(out)
+		}
 	}
 	return version, nil
 }

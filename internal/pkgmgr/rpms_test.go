@@ -22,7 +22,7 @@ func need(t *testing.T, tools ...string) {
 		if _, err := exec.LookPath(tool); err == nil {
 			continue
 		}
-		const hint = "apt-get install rpm dnf createrepo-c debootstrap db5.3-util gnupg acl libcap2-bin"
+		const hint = "apt-get install rpm dnf createrepo-c debootstrap db5.3-util gnupg acl libcap2-bin apt-utils"
 		if os.Getenv("CI") == "true" || os.Getenv("XCRATE_TEST_ALL") == "1" {
 			t.Fatalf("%s is missing: %s", tool, hint)
 		}

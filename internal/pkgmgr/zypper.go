@@ -161,20 +161,21 @@ func (z *zypper) Undo(ctx context.Context, before []artifact.Package, log io.Wri
 	return undo(ctx, z, before, log)
 }
 
-// bringBack leaves out what no repository has, and one by one what cannot be
-// fetched.
+// bringBack installs all at once, or, after the repositories were asked for what
+// they have now, what can be had one by one.
 func (z *zypper) bringBack(ctx context.Context, pkgs []artifact.Package, log io.Writer) error {
 	if err := checkRequest(Request{Packages: pkgs}, checkName); err != nil {
 		return err
 	}
-	all := z.install(Request{Packages: pkgs}, Repo{})
-	all.Args = append([]string{"--ignore-unknown"}, all.Args...)
-	err := z.change(ctx, all, log)
-	if err == nil || exited(err) < 0 || len(pkgs) == 1 {
+	err := z.change(ctx, z.install(Request{Packages: pkgs}, Repo{}), log)
+	if err == nil || exited(err) < 0 {
 		return err
 	}
+	err = errors.Join(err, z.change(ctx, zypp("refresh"), log))
 	for _, p := range pkgs {
-		err = errors.Join(err, z.change(ctx, z.install(Request{Packages: []artifact.Package{p}}, Repo{}), log))
+		if z.change(ctx, z.install(Request{Packages: []artifact.Package{p}}, Repo{}), log) != nil {
+			continue // it is found missing, and the first error says why
+		}
 	}
 	return err
 }
