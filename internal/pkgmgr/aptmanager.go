@@ -122,7 +122,7 @@ func (a *apt) insist(ctx context.Context, want Request, sources []string, log io
 		aptGet(append([]string{"--no-install-recommends"}, args...)...),
 	} {
 		now, err := a.root.Stat(dpkgStatus)
-		if first == nil || exited(first) < 0 || err != nil || now.Inode() != before.Inode() {
+		if first == nil || exited(first) < 0 || err != nil || now.Inode() != before.Inode() || now.Mtim != before.Mtim {
 			return errors.Join(first, err)
 		}
 		if slices.Contains(retry.Args, "update") {

@@ -202,14 +202,19 @@ func (d *dnf) question(ctx context.Context, want Request, dir string) (_ Refusal
 		"--disableplugin=subscription-manager",
 		"--setopt="+RepoID+".skip_if_unavailable=0",
 		"--setopt=reposdir="+d.see(yumRepos)+","+d.see(path.Join(dir, "repos")))
-	args = append(append(args, d.strict...), d.private(d.see(dir))...)
+	args = append(append(args, d.strict...), d.private(dir)...)
 	cmd := host.Command{Name: d.program, Args: append(args, action...)}
 	if d.outside {
-		remove, err := d.fromOutside(ctx, &cmd)
-		if err != nil {
-			return Refusal{}, err
+		for _, prepare := range []func() (func() error, error){
+			func() (func() error, error) { return d.fromOutside(ctx, &cmd) },
+			func() (func() error, error) { return twin(dir) },
+		} {
+			remove, err := prepare()
+			if err != nil {
+				return Refusal{}, err
+			}
+			defer func() { err = errors.Join(err, remove()) }()
 		}
-		defer func() { err = errors.Join(err, remove()) }()
 	}
 	said, code, err := d.ask(ctx, cmd)
 	if err != nil || code == 0 || strings.Contains(said, d.aborted) {

@@ -32,7 +32,7 @@ func dnf4() dialect {
 		refresh: []string{"--refresh"},
 		aborted: "Operation aborted",
 		private: func(dir string) []string {
-			return []string{"--setopt=cachedir=" + dir + "/cache", "--setopt=logdir=" + dir + "/log", "--setopt=persistdir=" + dir + "/lib"}
+			return []string{"--setopt=cachedir=" + dir + "/cache", "--setopt=logdir=" + dir, "--setopt=persistdir=" + dir + "/lib"}
 		},
 	}
 }

@@ -24,7 +24,7 @@ func TestManagers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := s.root(t)
 			m := detect(t, root)
-			if m.Name() != name {
+			if m.Name() != s.name {
 				t.Fatalf("the manager is %s", m.Name())
 			}
 			s.repository(

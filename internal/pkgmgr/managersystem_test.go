@@ -28,6 +28,7 @@ type sample struct {
 
 // system is a root of one kind and how things are done there.
 type system struct {
+	name string // of its manager
 	root func(t *testing.T) *host.Root
 	// make writes a package to the repository in dir, index its metadata.
 	make  func(t *testing.T, dir string, s sample)
@@ -41,15 +42,27 @@ const posted = "/var/log/posted"
 
 func systems() map[string]system {
 	return map[string]system{
-		"dnf":    {elSystem, makeRPM, indexRPM, "no-such needed by lacking-1-1.noarch"},
-		"zypper": {slesSystem, makeRPM, indexRPM, "no-such needed by lacking-1-1.noarch"},
-		"apt":    {debSystem, makeDeb, indexDeb, "no-such needed by lacking"},
+		"dnf":         {"dnf", elSystem, makeRPM, indexRPM, "no-such needed by lacking-1-1.noarch"},
+		"installroot": {"dnf", bareSystem, makeRPM, indexRPM, "no-such needed by lacking-1-1.noarch"},
+		"zypper":      {"zypper", slesSystem, makeRPM, indexRPM, "no-such needed by lacking-1-1.noarch"},
+		"apt":         {"apt", debSystem, makeDeb, indexDeb, "no-such needed by lacking"},
 	}
 }
 
 func elSystem(t *testing.T) *host.Root {
+	t.Helper()
 	root := elRoot(t)
 	write(t, root.Path("/etc/yum.repos.d/distro.repo"), []byte("[distro]\nname=distro\nbaseurl=file://"+distroDir+"\ngpgcheck=0\n"))
+	return root
+}
+
+// bareSystem is that without a dnf of its own: its repository is found by this
+// machine's.
+func bareSystem(t *testing.T) *host.Root {
+	t.Helper()
+	root := elSystem(t)
+	fromHere(t, root)
+	write(t, root.Path("/etc/yum.repos.d/distro.repo"), []byte("[distro]\nname=distro\nbaseurl=file://"+root.Path(distroDir)+"\ngpgcheck=0\n"))
 	return root
 }
 
