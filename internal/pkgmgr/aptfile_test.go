@@ -78,7 +78,7 @@ func TestAptSourcesAsApt(t *testing.T) {
 		}
 		uris := func(sources, file string) []string {
 			home := t.TempDir()
-			get := apt(t, home, "")
+			get := runApt(t, home, "")
 			write(t, filepath.Join(home, "etc/sources.list.d", file), []byte(sources))
 			all := strings.Fields(get("indextargets", "--no-release-info", "--format", "$(URI)", "Created-By: Packages"))
 			slices.Sort(all)

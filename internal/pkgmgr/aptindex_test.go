@@ -132,7 +132,7 @@ func TestWriteMetadataErrors(t *testing.T) {
 
 // apt returns a command of apt-get with a configuration, state and cache of its
 // own below dir, which has these sources.
-func apt(t *testing.T, dir, sources string) func(args ...string) string {
+func runApt(t *testing.T, dir, sources string) func(args ...string) string {
 	t.Helper()
 	need(t, "apt-get")
 	for _, d := range []string{"lists/partial", "cache/archives/partial", "etc/apt.conf.d", "etc/preferences.d", "etc/trusted.gpg.d", "etc/sources.list.d"} {
@@ -157,7 +157,7 @@ func TestAptReadsMetadata(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a place")
 	pkgs := debRepo(t, dir, func(dir string) { makeDebs(t, dir) })
 	home := t.TempDir()
-	get := apt(t, home, "deb [trusted=yes] file:"+strings.ReplaceAll(dir, " ", "%20")+" repodata/\n")
+	get := runApt(t, home, "deb [trusted=yes] file:"+strings.ReplaceAll(dir, " ", "%20")+" repodata/\n")
 	if out := get("update"); strings.Contains(out, "W:") || strings.Contains(out, "E:") {
 		t.Errorf("apt says\n%s", out)
 	}

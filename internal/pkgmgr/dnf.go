@@ -6,100 +6,125 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/host"
 )
 
-// dnf drives dnf 4, as EL 8 to 10 have it, in one of three ways: the running
-// machine's own, the root's own run inside the root, or this machine's with
-// --installroot.
+// dnf drives dnf 4, as EL 8 to 10 have it, or what speaks a dialect of it.
+// Repositories of the root's own are checked as those are configured.
 type dnf struct {
-	root    *host.Root
-	run     host.Runner
-	dbpath  string // of the rpm database, as the root sees it
-	chroot  string // where the programs run, "" for this machine
-	outside bool   // this machine's programs act on another root
+	rpmTarget
+	dialect
 }
 
 // Name implements Manager.
-func (d *dnf) Name() string { return "dnf" }
+func (d *dnf) Name() string { return d.program }
 
-// Format implements Manager.
-func (d *dnf) Format() Format { return RPM }
+// yumRepos is where dnf and yum look for definitions.
+const yumRepos = "/etc/yum.repos.d"
 
-// Definition implements Manager.
+// Definition implements Manager (dnf.conf(5), "Repo Options"). Where there are
+// keys, packages that are in Unsigned come from a second repository in the same
+// place, which has none but those.
 func (d *dnf) Definition(repo Repo) (Definition, error) {
-	text := "[" + RepoID + "]\nname=" + RepoID + "\nbaseurl=" + fileURL(repo.Dir) + "\ngpgcheck=0\n"
-	return Definition{Path: "/etc/yum.repos.d/" + RepoID + ".repo", Content: []byte(text)}, nil
+	if err := checkRepo(repo); err != nil {
+		return Definition{}, err
+	}
+	text := d.section(RepoID, repo)
+	switch names := strings.Join(repo.Unsigned, " "); {
+	case len(repo.Keys) == 0:
+		text += "gpgcheck=0\n"
+	case names == "":
+		text += "gpgcheck=1\ngpgkey=" + keyURLs(repo) + "\n"
+	default:
+		text += "gpgcheck=1\ngpgkey=" + keyURLs(repo) + "\n" + d.exclude + "=" + names + "\n\n" +
+			d.section(unsignedRepoID, repo) + "gpgcheck=0\nincludepkgs=" + names + "\n"
+	}
+	return Definition{Path: yumRepos + "/" + RepoID + ".repo", Content: []byte(text)}, nil
 }
 
-// Check implements Manager.
-func (d *dnf) Check(context.Context, Repo, Request) (Refusal, error) { return Refusal{}, nil }
+// section is what the repositories of a snapshot have in common.
+func (d *dnf) section(id string, repo Repo) string {
+	return "[" + id + "]\nname=" + id + "\nbaseurl=" + fileURL(repo.Dir) + `
+enabled=1
+repo_gpgcheck=0
+skip_if_unavailable=0
+# The snapshot's file wins over one of the same name elsewhere: cost is what yum 3 asks.
+priority=1
+cost=1
+# EL 8 and 9 hide packages whose name a module has.
+module_hotfixes=1
+`
+}
 
-// Undo implements Manager.
-func (d *dnf) Undo(context.Context, []artifact.Package, io.Writer) error { return nil }
+// repoIDs are the repositories Definition writes.
+func repoIDs(repo Repo) []string {
+	if len(repo.Keys) > 0 && len(repo.Unsigned) > 0 {
+		return []string{RepoID, unsignedRepoID}
+	}
+	return []string{RepoID}
+}
 
-// probe reports whether the programs are there and run: a root may be of
-// another architecture, or incomplete.
+// probe finds out which dnf answers to the name.
 func (d *dnf) probe(ctx context.Context) error {
-	for _, name := range []string{"dnf", "rpm"} {
-		if _, err := d.run.Run(ctx, host.Command{Name: name, Args: []string{"--version"}, Chroot: d.chroot}); err != nil {
-			if d.chroot != "" {
-				return fmt.Errorf("in the root: %w", err)
-			}
-			return fmt.Errorf("on this machine: %w", err)
-		}
+	said, err := d.target.probe(ctx, d.program, "rpm")
+	if strings.Contains(said, "dnf5") {
+		d.dialect = dnf5()
 	}
-	return nil
+	return err
 }
 
-// Install implements Manager. Signatures are not checked yet: the repository is
-// used with gpgcheck off, and what its packages are is known from the digests
-// of the snapshot alone. Packages of the root's own repositories are checked
-// as those are configured.
+// Install implements Manager. With keys, dnf imports those it needs; that is
+// undone when it is done.
 func (d *dnf) Install(ctx context.Context, repo Repo, request Request, log io.Writer) error {
-	pkgs := request.Packages
-	for _, p := range pkgs {
-		if err := checkName(p); err != nil {
-			return fmt.Errorf("package %q: %w", p.NEVRA(), err)
+	if err := checkRequest(request, checkName); err != nil {
+		return err
+	}
+	return install(ctx, d, request, func(want Request) error {
+		repo, err := d.repo(repo)
+		if err == nil {
+			err = checkRepo(repo)
 		}
-	}
-	have, err := d.Installed(ctx)
-	if err != nil {
-		return err
-	}
-	want := missing(pkgs, have)
-	if len(want) == 0 {
-		return nil
-	}
-	if err := d.transaction(ctx, repo, want, log); err != nil {
-		return fmt.Errorf("install %d packages: %w", len(want), err)
-	}
-	if have, err = d.Installed(ctx); err != nil {
-		return err
-	}
-	if err := compare(pkgs, have); err != nil {
-		return fmt.Errorf("install %d packages: %w", len(want), err)
-	}
-	return nil
+		if err != nil {
+			return err
+		}
+		// What is remembered of a repository may be of an earlier snapshot at the
+		// same place, and of one that is out of reach nothing can be installed.
+		options := slices.Concat(d.options(), d.strict, d.refresh)
+		for _, id := range repoIDs(repo) {
+			options = append(options, "--setopt="+id+".skip_if_unavailable=0")
+			if d.outside {
+				options = append(options, "--setopt="+id+".baseurl="+fileURL(d.see(repo.Dir)))
+			}
+		}
+		if d.outside && len(repo.Keys) > 0 {
+			here := repo
+			here.Dir = d.see(repo.Dir)
+			options = append(options, "--setopt="+RepoID+".gpgkey="+keyURLs(here))
+		}
+		return d.lendKeys(ctx, repo, log, func() error { return d.transaction(ctx, options, want, log) })
+	})
 }
 
-// transaction has dnf install pkgs.
-func (d *dnf) transaction(ctx context.Context, repo Repo, pkgs []artifact.Package, log io.Writer) (err error) {
-	dir, err := d.repoDir(repo)
+// options are those of every command: no network is no error as long as
+// nothing is needed from there, and is found out in seconds. dnf would try ten
+// times for half a minute.
+func (d *dnf) options() []string {
+	return []string{"--assumeyes", "--setopt=*.skip_if_unavailable=1", "--setopt=*.timeout=10", "--setopt=*.retries=1"}
+}
+
+// transaction has dnf install what is wanted.
+func (d *dnf) transaction(ctx context.Context, options []string, want Request, log io.Writer) (err error) {
+	action, remove, err := d.action(ctx, want)
 	if err != nil {
 		return err
 	}
-	args := append(options(dir), "install")
-	for _, p := range pkgs {
-		args = append(args, spec(p))
-	}
-	words := &lastLines{log: log}
-	cmd := host.Command{Name: "dnf", Args: args, Chroot: d.chroot, Output: words}
+	defer func() { err = errors.Join(err, remove()) }()
+	cmd := host.Command{Name: d.program, Args: append(options, action...)}
 	if d.outside {
 		remove, err := d.fromOutside(ctx, &cmd)
 		if err != nil {
@@ -107,51 +132,99 @@ func (d *dnf) transaction(ctx context.Context, repo Repo, pkgs []artifact.Packag
 		}
 		defer func() { err = errors.Join(err, remove()) }()
 	}
-	if _, err := d.run.Run(ctx, cmd); err != nil {
-		// The command line names every package: its exit code and what it said are more use.
-		if code := host.ExitCode(err); code >= 0 && ctx.Err() == nil {
-			err = fmt.Errorf("exit status %d", code)
-		}
-		return errors.Join(fmt.Errorf("dnf: %w: %s", err, words), words.err)
-	}
-	return words.err
+	return d.do(ctx, cmd, log)
 }
 
-// options are dnf's for a repository that lies in dir.
-func options(dir string) []string {
-	args := []string{
-		"--assumeyes",
-		"--repofrompath=" + RepoID + "," + fileURL(dir),
-		// A package that is not to be had ends the run, whatever dnf.conf says.
-		"--setopt=strict=1",
-		// An earlier snapshot's repository may have been at the same place, and
-		// what is remembered of one that is out of reach cannot be installed.
-		"--refresh",
-		// No network is no error as long as nothing is needed from there, and
-		// is found out in seconds: dnf would try ten times for half a minute.
-		"--setopt=*.skip_if_unavailable=1",
-		"--setopt=*.timeout=10",
-		"--setopt=*.retries=1",
+// Undo implements Manager. dnf's history and its notes on who wanted what
+// stay as the install left them.
+func (d *dnf) Undo(ctx context.Context, before []artifact.Package, log io.Writer) error {
+	return undo(ctx, d, before, log)
+}
+
+// bringBack tries what can be reached, then what dnf still has in its cache.
+func (d *dnf) bringBack(ctx context.Context, pkgs []artifact.Package, log io.Writer) error {
+	if err := checkRequest(Request{Packages: pkgs}, checkName); err != nil {
+		return err
 	}
-	for _, option := range []string{
-		"skip_if_unavailable=0",
-		"gpgcheck=0",
-		"repo_gpgcheck=0",
-		// The snapshot's file wins over one of the same name elsewhere.
-		"priority=1",
-		// EL 8 and 9 hide packages whose name a module has.
-		"module_hotfixes=1",
-	} {
-		args = append(args, "--setopt="+RepoID+"."+option)
+	var failed error
+	for _, more := range [][]string{d.refresh, {"--cacheonly"}} {
+		options := slices.Concat(d.options(), d.lenient, more)
+		failed = errors.Join(failed, d.transaction(ctx, options, Request{Packages: pkgs}, log))
+		now, err := d.Installed(ctx)
+		if err != nil {
+			return errors.Join(failed, err)
+		}
+		if pkgs = missing(pkgs, now); len(pkgs) == 0 {
+			return nil
+		}
 	}
-	return args
+	return failed
+}
+
+// Check implements Manager. All that dnf writes goes to a directory of its own,
+// and it finds the snapshot's repository there. In a repository on the root's
+// own disk it may note the digest of a package in an attribute of the file.
+func (d *dnf) Check(ctx context.Context, repo Repo, want Request) (Refusal, error) {
+	if err := checkRequest(want, checkName); err != nil {
+		return Refusal{}, err
+	}
+	return checkWith(ctx, d, want, func(want Request) (_ Refusal, err error) {
+		if repo, err = d.repo(repo); err != nil {
+			return Refusal{}, err
+		}
+		dir, remove, err := d.scratch()
+		if err != nil {
+			return Refusal{}, err
+		}
+		defer func() { err = errors.Join(err, remove()) }()
+		repo.Dir = d.see(repo.Dir)
+		text := d.section(RepoID, repo) + "gpgcheck=0\n" // there is nothing yet to check
+		if err := d.writeFile(path.Join(dir, "repos", RepoID+".repo"), []byte(text)); err != nil {
+			return Refusal{}, err
+		}
+		return d.question(ctx, want, dir)
+	})
+}
+
+// question has dnf say what it would do, with directory dir to write to.
+func (d *dnf) question(ctx context.Context, want Request, dir string) (_ Refusal, err error) {
+	action, remove, err := d.action(ctx, want)
+	if err != nil {
+		return Refusal{}, err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	args := append(d.options()[1:], "--assumeno",
+		// It would write definitions of its own into the root.
+		"--disableplugin=subscription-manager",
+		"--setopt="+RepoID+".skip_if_unavailable=0",
+		"--setopt=reposdir="+d.see(yumRepos)+","+d.see(path.Join(dir, "repos")))
+	args = append(append(args, d.strict...), d.private(dir)...)
+	cmd := host.Command{Name: d.program, Args: append(args, action...)}
+	if d.outside {
+		for _, prepare := range []func() (func() error, error){
+			func() (func() error, error) { return d.fromOutside(ctx, &cmd) },
+			func() (func() error, error) { return twin(dir) },
+		} {
+			remove, err := prepare()
+			if err != nil {
+				return Refusal{}, err
+			}
+			defer func() { err = errors.Join(err, remove()) }()
+		}
+	}
+	said, code, err := d.ask(ctx, cmd)
+	if err != nil || code == 0 || strings.Contains(said, d.aborted) {
+		return Refusal{}, err
+	}
+	return refusal(said, code), nil
 }
 
 // fileURL is directory dir as a URL. All that may mean something to dnf, which
 // splits at commas and blanks and expands variables, is escaped.
-func fileURL(dir string) string {
+func fileURL(dir string) string { return "file://" + escapePath(dir) }
+
+func escapePath(dir string) string {
 	var b strings.Builder
-	b.WriteString("file://")
 	for _, c := range []byte(dir) {
 		if c < utf8.RuneSelf && (isAlnum(rune(c)) || strings.IndexByte("/._-", c) >= 0) {
 			b.WriteByte(c)
@@ -162,62 +235,5 @@ func fileURL(dir string) string {
 	return b.String()
 }
 
-// spec is a package as an argument of dnf. Without an epoch dnf takes any.
-func spec(p artifact.Package) string {
-	epoch := p.Epoch
-	if epoch == "" {
-		epoch = "0"
-	}
-	return fmt.Sprintf("%s-%s:%s-%s.%s", p.Name, epoch, p.Version, p.Release, p.Arch)
-}
-
-// repoDir returns the repository's path as the dnf that runs sees it.
-func (d *dnf) repoDir(repo Repo) (string, error) {
-	dir, err := d.root.Resolve(repo.Dir)
-	if err != nil {
-		return "", fmt.Errorf("repository %s: %w", repo.Dir, err)
-	}
-	if _, err := d.root.Stat(path.Join(dir, "repodata/repomd.xml")); err != nil {
-		return "", fmt.Errorf("repository %s: %w", repo.Dir, err)
-	}
-	if d.outside {
-		dir = d.root.Path(dir)
-	}
-	return dir, nil
-}
-
-// lastLines passes output on and keeps the end of it. A log that cannot be
-// written must not end a transaction halfway, so its error waits. Standard
-// output and standard error may come at the same time.
-type lastLines struct {
-	mu  sync.Mutex
-	log io.Writer
-	buf []byte
-	err error
-}
-
-const maxWords = 2048
-
-func (l *lastLines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.log != nil && l.err == nil {
-		if _, err := l.log.Write(b); err != nil {
-			l.err = fmt.Errorf("log of dnf: %w", err)
-		}
-	}
-	l.buf = append(l.buf, b...)
-	l.buf = l.buf[max(0, len(l.buf)-maxWords):]
-	return len(b), nil
-}
-
-// String returns the last lines, without one that was cut.
-func (l *lastLines) String() string {
-	s := string(l.buf)
-	if len(l.buf) == maxWords {
-		if _, rest, ok := strings.Cut(s, "\n"); ok {
-			s = rest
-		}
-	}
-	return strings.TrimSpace(s)
-}
+// spec is a package as an argument of dnf.
+func spec(p artifact.Package) string { return p.Name + "-" + evr(p) + "." + p.Arch }

@@ -77,6 +77,18 @@ func detect(t *testing.T, root *host.Root) Manager {
 	return m
 }
 
+// installFrom puts the definition of a repository where m wants it and installs
+// from it, as an import does.
+func installFrom(t *testing.T, root *host.Root, m Manager, repo Repo, want Request, log io.Writer) error {
+	t.Helper()
+	d, err := m.Definition(repo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, root.Path(d.Path), d.Content)
+	return m.Install(t.Context(), repo, want, log)
+}
+
 func TestInstall(t *testing.T) {
 	for name, manager := range map[string]func(*testing.T, *host.Root) Manager{"chroot": fromRoot, "installroot": fromHere} {
 		t.Run(name, func(t *testing.T) {
@@ -85,7 +97,7 @@ func TestInstall(t *testing.T) {
 			m := manager(t, root)
 			pkgs := fill(t, root, func(dir string) { packStack(t, dir) })
 			var log bytes.Buffer
-			if err := m.Install(t.Context(), Repo{Dir: repoDir}, Request{Packages: pkgs}, &log); err != nil {
+			if err := installFrom(t, root, m, Repo{Dir: repoDir}, Request{Packages: pkgs}, &log); err != nil {
 				t.Fatalf("%v\n%s", err, &log)
 			}
 			want := slices.Clone(before)
@@ -154,7 +166,7 @@ func TestInstallErrors(t *testing.T) {
 			if tt.edit != nil {
 				tt.edit(pkgs)
 			}
-			err := detect(t, root).Install(t.Context(), Repo{Dir: repoDir}, Request{Packages: pkgs}, io.Discard)
+			err := installFrom(t, root, detect(t, root), Repo{Dir: repoDir}, Request{Packages: pkgs}, io.Discard)
 			if err == nil {
 				t.Fatal("no error")
 			}

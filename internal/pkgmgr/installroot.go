@@ -82,6 +82,30 @@ func (d *dnf) writeMacros() (remove func() error, err error) {
 	return remove, nil
 }
 
+// twin makes a directory of the root on this machine too. With --installroot,
+// dnf takes a cachedir of the command line for a path in the root when it
+// starts, and for one of the machine later.
+func twin(dir string) (remove func() error, err error) {
+	machine, err := host.OpenRoot("/")
+	if err != nil {
+		return nil, err
+	}
+	fail := func(err error) (func() error, error) {
+		return nil, fmt.Errorf("directory for temporary files: %w", errors.Join(err, machine.Close()))
+	}
+	if err := machine.MkdirAll(path.Dir(dir), 0o755); err != nil {
+		return fail(err)
+	}
+	parent, name, err := machine.OpenParent(dir)
+	if err != nil {
+		return fail(err)
+	}
+	if err := parent.Mkdir(name, 0o700); err != nil {
+		return fail(errors.Join(err, parent.Close()))
+	}
+	return func() error { return errors.Join(parent.RemoveAll(name), parent.Close(), machine.Close()) }, nil
+}
+
 // releasever is the distro's release as repository URLs have it: the one the
 // administrator set (dnf.conf(5), "VARIABLES"), else the major version.
 func (d *dnf) releasever() (string, error) {

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/xcrate/xcrate/artifact"
-	"github.com/xcrate/xcrate/internal/host"
 )
 
 // Manager is a host's package manager.
@@ -22,7 +21,7 @@ type Manager interface {
 	Installed(ctx context.Context) ([]artifact.Package, error)
 	// Definition is the file that makes repo known to the manager. Install needs
 	// it there; putting it there and removing it is the caller's, whose journal
-	// knows of it.
+	// knows of it. It depends on repo alone, which need not be there yet.
 	Definition(repo Repo) (Definition, error)
 	// Check asks the manager whether it could carry out want. Of repo only the
 	// metadata must be there, its definition must not. Nothing of the root
@@ -97,37 +96,6 @@ const RepoID = "xcrate-snapshot"
 
 // ErrNone is the error of Detect when no package manager can act on the root.
 var ErrNone = errors.New("no package manager")
-
-// Detect returns the package manager that acts on root: the root's own, or
-// this machine's where the root has none. A root without an rpm database, such
-// as an empty directory, has none to act on.
-func Detect(ctx context.Context, root *host.Root, run host.Runner) (Manager, error) {
-	dbpath, _, err := findRPMDatabase(root)
-	if err != nil {
-		return nil, fmt.Errorf("root %s: rpm database: %w", root.Dir(), err)
-	}
-	if dbpath == "" {
-		return nil, fmt.Errorf("root %s: %w: it has no rpm database", root.Dir(), ErrNone)
-	}
-	all := []*dnf{{root: root, run: run, dbpath: dbpath, outside: true}}
-	if root.IsLive() {
-		all[0].outside = false
-	} else {
-		all = append([]*dnf{{root: root, run: run, dbpath: dbpath, chroot: root.Dir()}}, all...)
-	}
-	var why error
-	for _, d := range all {
-		err := d.probe(ctx)
-		if err == nil {
-			return d, nil
-		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		why = errors.Join(why, err)
-	}
-	return nil, fmt.Errorf("root %s: %w: %w", root.Dir(), ErrNone, why)
-}
 
 // compare says which of want are missing in got, or there in another version.
 func compare(want, got []artifact.Package) error {

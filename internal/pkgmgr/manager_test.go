@@ -99,7 +99,7 @@ func TestInstalled(t *testing.T) {
 	root := plainRoot(t)
 	out := "xCAT-client\t4\t2.17.0\tsnap1\tnoarch\ngpg-pubkey\t(none)\tabc\tdef\t(none)\nbash\t(none)\t5.1\t9.el9\tx86_64\n"
 	run := &fakeRunner{answer: func(host.Command) (string, error) { return out, nil }}
-	got, err := (&dnf{root: root, run: run}).Installed(t.Context())
+	got, err := (rpmTarget{target: target{root: root, run: run}}).Installed(t.Context())
 	want := []artifact.Package{
 		{Name: "bash", Version: "5.1", Release: "9.el9", Arch: "x86_64"},
 		{Name: "xCAT-client", Epoch: "4", Version: "2.17.0", Release: "snap1", Arch: "noarch"},
@@ -108,7 +108,7 @@ func TestInstalled(t *testing.T) {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
 	out = "error: something\n"
-	if _, err := (&dnf{root: root, run: run}).Installed(t.Context()); err == nil {
+	if _, err := (rpmTarget{target: target{root: root, run: run}}).Installed(t.Context()); err == nil {
 		t.Error("a line that is no package passed")
 	}
 }
@@ -133,14 +133,14 @@ func TestInstallOutside(t *testing.T) {
 				}
 				return "", nil
 			}
-			d := &dnf{root: root, run: run, dbpath: "/var/lib/rpm", outside: true}
+			d := &dnf{rpmTarget{target{root: root, run: run, outside: true}, "/var/lib/rpm"}, dnf4()}
 			err := d.Install(t.Context(), Repo{Dir: "/repo"}, Request{Packages: []artifact.Package{{Name: "a", Version: "1", Release: "2", Arch: "noarch"}}}, nil)
 			if err == nil || !strings.Contains(err.Error(), "a-1-2.noarch (not installed)") {
 				t.Errorf("error %v: dnf said all is well, the database does not", err)
 			}
 			i := slices.IndexFunc(run.ran, func(c host.Command) bool { return c.Name == "dnf" })
 			cmd := run.ran[i]
-			for _, want := range []string{tt.want, "--installroot=" + root.Dir(), "--repofrompath=xcrate-snapshot,file://" + root.Path("/repo"), "a-0:1-2.noarch"} {
+			for _, want := range []string{tt.want, "--installroot=" + root.Dir(), "--setopt=xcrate-snapshot.baseurl=file://" + root.Path("/repo"), "a-0:1-2.noarch"} {
 				if !slices.Contains(cmd.Args, want) {
 					t.Errorf("ran %s, want %s in it", cmd, want)
 				}
@@ -184,7 +184,7 @@ func TestInstallReports(t *testing.T) {
 				}
 				return "", tt.dnf(c)
 			}}
-			err := (&dnf{root: root, run: run, chroot: root.Dir()}).Install(t.Context(), Repo{Dir: "/repo"}, Request{Packages: []artifact.Package{wanted}}, tt.log)
+			err := (&dnf{rpmTarget{target: target{root: root, run: run, chroot: root.Dir()}}, dnf4()}).Install(t.Context(), Repo{Dir: "/repo"}, Request{Packages: []artifact.Package{wanted}}, tt.log)
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -244,7 +244,7 @@ func TestInstallOffline(t *testing.T) {
 	main.Recommends = needs(t, "nice")
 	pkgs := fill(t, root, func(dir string) { pack(t, dir, packed{RPMMetaData: main}) })
 	var log bytes.Buffer
-	if err := detect(t, root).Install(t.Context(), Repo{Dir: repoDir}, Request{Packages: pkgs}, &log); err != nil {
+	if err := installFrom(t, root, detect(t, root), Repo{Dir: repoDir}, Request{Packages: pkgs}, &log); err != nil {
 		t.Errorf("%v\n%s", err, &log)
 	}
 }
@@ -256,7 +256,7 @@ func TestInstallFromDistro(t *testing.T) {
 	root := elRoot(t)
 	m := detect(t, root)
 	early := fill(t, root, func(dir string) { pack(t, dir, packed{RPMMetaData: meta("early", "1", "1")}) })
-	if err := m.Install(t.Context(), Repo{Dir: repoDir}, Request{Packages: early}, io.Discard); err != nil {
+	if err := installFrom(t, root, m, Repo{Dir: repoDir}, Request{Packages: early}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.RemoveAll(root.Path(repoDir)); err != nil {
@@ -277,7 +277,7 @@ func TestInstallFromDistro(t *testing.T) {
 	writeRepo(t, distro, find(t, distro).Packages)
 	write(t, root.Path("/etc/yum.repos.d/media.repo"), []byte("[media]\nname=media\nbaseurl=file:///srv/distro\ngpgcheck=0\n"))
 	var log bytes.Buffer
-	if err := m.Install(t.Context(), Repo{Dir: repoDir}, Request{Packages: pkgs}, &log); err != nil {
+	if err := installFrom(t, root, m, Repo{Dir: repoDir}, Request{Packages: pkgs}, &log); err != nil {
 		t.Fatalf("%v\n%s", err, &log)
 	}
 	if got := nevras(t, root); !slices.Contains(got, "needed-3-1.noarch") || !slices.Contains(got, "main-1-1.noarch") {
