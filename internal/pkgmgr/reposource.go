@@ -25,15 +25,19 @@ const maxRPM = 16 << 30
 type repositories struct {
 	all    []*repository
 	root   *host.Root // of the files that were brought
-	disk   *host.Root // of this machine, for those that are there
+	disk   *host.Root // where those lie that are there
 	remove func() error
-	next   atomic.Int64 // number of a file
+
+	closeDisk func() error
+	next      atomic.Int64 // number of a file
 }
 
 // repository is one of them.
 type repository struct {
 	repoSection
 	web    *web
+	once   bool
+	want   func(artifact.Package) bool // nil for all
 	expand func(string) (string, error)
 
 	mu sync.Mutex
@@ -45,13 +49,16 @@ func openRepositories(sections []repoSection, o SourceOptions) (Source, error) {
 	for _, s := range sections {
 		own := o
 		if s.caFile != "" {
-			own.CAFile = s.caFile
+			own.CAFile, own.caRoot = s.caFile, o.Root
 		}
 		w, err := newWeb(own)
 		if err != nil {
 			return nil, fmt.Errorf("repository %s: %w", s.name, err)
 		}
-		r.all = append(r.all, &repository{repoSection: s, web: w, expand: func(v string) (string, error) { return expandVars(v, o.Vars) }})
+		r.all = append(r.all, &repository{
+			repoSection: s, web: w, once: o.Once, want: o.Want,
+			expand: func(v string) (string, error) { return expandVars(v, o.Vars) },
+		})
 	}
 	dir, remove, err := host.TempDirIn(o.TempDir)
 	if err != nil {
@@ -61,15 +68,19 @@ func openRepositories(sections []repoSection, o SourceOptions) (Source, error) {
 	if r.root, err = host.OpenRoot(dir); err != nil {
 		return nil, errors.Join(err, remove())
 	}
+	if r.disk, r.closeDisk = o.Root, func() error { return nil }; r.disk != nil {
+		return r, nil
+	}
 	if r.disk, err = host.OpenRoot("/"); err != nil {
 		return nil, errors.Join(err, r.root.Close(), remove())
 	}
+	r.closeDisk = r.disk.Close
 	return r, nil
 }
 
 // Close implements Source.
 func (r *repositories) Close() error {
-	return errors.Join(r.root.Close(), r.disk.Close(), r.remove())
+	return errors.Join(r.root.Close(), r.closeDisk(), r.remove())
 }
 
 // List implements Source.
@@ -157,6 +168,9 @@ func (r *repository) add(at mirrorList, p primaryPackage, l *Listing) error {
 	if err != nil {
 		return err
 	}
+	if r.want != nil && !r.want(o.Package) {
+		return nil
+	}
 	o.repo, o.Where = r, shown(under(at.mirrors[0], o.file.location))
 	l.Offers = append(l.Offers, o)
 	return nil
@@ -228,7 +242,7 @@ func (r *repository) get(ctx context.Context, loc string, use func(io.Reader) er
 				again = append(again, m)
 			}
 		}
-		if round > 0 || len(again) == 0 {
+		if r.once || round > 0 || len(again) == 0 {
 			return errs
 		}
 		todo = again

@@ -37,6 +37,8 @@ type Listing struct {
 	Offers []Offer
 	// LeftOut names what looked like packages and is not offered.
 	LeftOut []artifact.LeftOut
+	// Damaged says of each file that was passed over what is wrong with it.
+	Damaged []error
 	// Signing says who is to have signed the offers, one for each section of a
 	// .repo file.
 	Signing []Signing
@@ -74,8 +76,20 @@ type SourceOptions struct {
 	CAFile string
 	// Proxy is that of http.Transport, nil for none.
 	Proxy func(*http.Request) (*url.URL, error)
-	// Stall is how long a server may send nothing, 0 for 30 seconds.
-	Stall time.Duration
+	// Stall is how long a server may send nothing, 0 for 30 seconds. Connect is
+	// how long it may take to reach one, name and TLS included, 0 for Stall.
+	Stall, Connect time.Duration
+	// Once asks each server once. Otherwise what may have been an accident is
+	// tried again.
+	Once bool
+	// Root is where file URLs lie, and the certificates that .repo files name;
+	// nil for this machine. It must stay open as long as the source is.
+	Root *host.Root
+	// Want says which packages are offered, nil for all. It is asked by one
+	// goroutine at a time, and before a file is read whole.
+	Want func(artifact.Package) bool
+	// Lenient passes over damaged files of a directory, see FindOptions.
+	Lenient bool
 	// Vars are the variables of .repo files and mirror lists by name:
 	// "releasever", "basearch", "arch".
 	Vars map[string]string
@@ -83,6 +97,8 @@ type SourceOptions struct {
 	// Where a directory or tarball has it, the rest, which holds other builds
 	// of the same packages, is not offered. "" takes all.
 	Narrow string
+
+	caRoot *host.Root // of CAFile, nil for this machine
 }
 
 const defaultStall = 30 * time.Second
@@ -123,7 +139,7 @@ func openLocal(ctx context.Context, where string, o SourceOptions) (Source, erro
 	case err != nil:
 		return nil, fmt.Errorf("packages in %s: %w", where, err)
 	case st.IsDir():
-		return openDirectory(abs, o.Narrow)
+		return openDirectory(abs, o)
 	}
 	f, err := openFile(root, abs)
 	if err != nil {
