@@ -108,6 +108,7 @@ func yumRepositories(file string, content []byte, vars map[string]string) []Conf
 		c := Configured{Name: r.name, File: file, Err: err}
 		if err == nil {
 			c.section, c.Err = r.section(vars)
+			c.section.name += " (" + file + ")"
 		}
 		for _, u := range slices.Concat(c.section.baseurl, c.section.lists) {
 			c.URLs = append(c.URLs, shown(u))

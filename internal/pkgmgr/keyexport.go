@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
+	"slices"
 
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
+
+	"github.com/xcrate/xcrate/internal/host"
 )
 
 // PublicKey is a key as rpm and dnf import it.
@@ -35,6 +39,23 @@ func (s Signature) PublicKey() (PublicKey, error) {
 	}
 	b.WriteByte('\n')
 	return PublicKey{ID: s.KeyID, Name: s.Signer, Armored: b.Bytes()}, nil
+}
+
+// AddFiles takes in the keys of files of root, but for those that are not there
+// and those in directories that ReadKeys reads. What cannot be used is returned.
+func (k *Keyring) AddFiles(root *host.Root, files []string) (problems []error) {
+	for _, p := range files {
+		if slices.Contains(keyDirs(), path.Dir(p)) || !root.Exists(p) {
+			continue
+		}
+		b, err := root.ReadFile(p, maxKeyFile)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("key file %s: %w", p, err))
+			continue
+		}
+		problems = append(problems, k.Add(p, b)...)
+	}
+	return problems
 }
 
 // keyPackets are the packets of one key.
