@@ -65,10 +65,11 @@ func (c *capture) list(s *selection) {
 	byFile := func(a, b artifact.Package) int { return strings.Compare(a.File, b.File) }
 	slices.SortFunc(s.taken, func(a, b foundPackage) int { return byFile(a.Package.Package, b.Package.Package) })
 	slices.SortFunc(c.config.Packages, byFile)
-	for _, name := range s.asked {
-		if n := places[name]; n > 0 {
+	for i, name := range s.asked {
+		n := places[name]
+		given := slices.Contains(c.o.Packages, name) // to be told if nothing of it is of use
+		if (n > 0 || given) && slices.Index(s.asked, name) == i {
 			c.result.Places = append(c.result.Places, Place{name, n})
-			delete(places, name)
 		}
 	}
 }

@@ -156,6 +156,13 @@ func TestOnce(t *testing.T) {
 	if asked != 1 {
 		t.Errorf("asked %d times", asked)
 	}
+	asked = 0
+	list := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat(url+"\n", 9)) }))
+	_, err = open(t, list+"/mirrorlist", SourceOptions{Once: true}).List(t.Context())
+	wantError(t, err, "502 Bad Gateway")
+	if asked != onceMirrors {
+		t.Errorf("asked %d mirrors", asked)
+	}
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

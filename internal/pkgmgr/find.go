@@ -117,6 +117,7 @@ func (f *finder) list(dir string) (dirs []string, err error) {
 		switch {
 		case st.IsDir() && name == "SRPMS":
 			f.leave(p, "source rpms", "an import installs no sources", 0)
+		case st.IsDir() && name == "partial" && f.o.Lenient: // what apt is still fetching
 		case st.IsDir():
 			dirs = append(dirs, p)
 		case st.IsSymlink():

@@ -18,6 +18,10 @@ import (
 	"github.com/xcrate/xcrate/internal/host"
 )
 
+// onceMirrors is how many mirrors of a list are asked where each is asked once:
+// behind a firewall that lets nothing but the list through all are silent.
+const onceMirrors = 3
+
 // maxRPM is the largest rpm that is brought where the metadata says no size.
 const maxRPM = 16 << 30
 
@@ -223,6 +227,9 @@ func (r *repository) get(ctx context.Context, loc string, use func(io.Reader) er
 		return err
 	}
 	todo := at.mirrors
+	if r.once {
+		todo = todo[:min(len(todo), onceMirrors)]
+	}
 	var final mirrorsError
 	for round := 0; ; round++ {
 		var again []*url.URL

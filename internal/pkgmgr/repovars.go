@@ -29,7 +29,7 @@ func RepoVars(root *host.Root, h artifact.Host) (map[string]string, error) {
 		for _, name := range names {
 			b, err := root.ReadFile(path.Join(dir, name), maxVar)
 			if err != nil {
-				return nil, fmt.Errorf("variables of repositories: %w", err)
+				continue // a repository that uses it says that it has no value
 			}
 			value, _, _ := strings.Cut(string(b), "\n")
 			vars[name] = strings.TrimSpace(value)

@@ -79,8 +79,8 @@ type SourceOptions struct {
 	// Stall is how long a server may send nothing, 0 for 30 seconds. Connect is
 	// how long it may take to reach one, name and TLS included, 0 for Stall.
 	Stall, Connect time.Duration
-	// Once asks each server once. Otherwise what may have been an accident is
-	// tried again.
+	// Once asks each server once, and three mirrors of a list. Otherwise what may
+	// have been an accident is tried again.
 	Once bool
 	// Root is where file URLs lie, and the certificates that .repo files name;
 	// nil for this machine. It must stay open as long as the source is.
