@@ -138,6 +138,9 @@ func (s *selection) choose(ctx context.Context, c *capture, pl *place, a answer)
 			}
 		}
 	}
+	for _, offer := range a.listing.Offers {
+		s.see(pl, offer.Name) // not every source asks what is wanted
+	}
 	var chosen []pending
 	for _, offer := range a.listing.Offers {
 		if s.takes(pl, offer.Package) {
@@ -152,6 +155,9 @@ func (s *selection) choose(ctx context.Context, c *capture, pl *place, a answer)
 	if s.wanted == nil {
 		s.pending = append(s.pending, chosen...)
 		return nil
+	}
+	if len(chosen) > 0 {
+		c.o.Progress.Phase("fetching packages", 0)
 	}
 	return s.fetch(ctx, c, chosen)
 }

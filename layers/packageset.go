@@ -176,10 +176,15 @@ func (s *selection) takes(pl *place, p artifact.Package) bool {
 func (s *selection) wants(pl *place) func(artifact.Package) bool {
 	best := &place{kind: pl.kind, stack: true}
 	return func(p artifact.Package) bool {
-		pl.stack = pl.stack || s.packages.IsOwn(p.Name)
-		pl.distro = pl.distro || isBase(p.Name)
+		s.see(pl, p.Name)
 		return s.takes(best, p)
 	}
+}
+
+// see learns from the name of a package what sort of place offers it.
+func (s *selection) see(pl *place, name string) {
+	pl.stack = pl.stack || s.packages.IsOwn(name)
+	pl.distro = pl.distro || isBase(name)
 }
 
 // add takes a file. Of two that differ the first counts, unless both were given
