@@ -95,11 +95,11 @@ func (c *capture) ask(ctx context.Context, s *selection, places []*place) error 
 		return err
 	}
 	for i, a := range answers {
-		s.asked = append(s.asked, places[i].name)
 		if a.err != nil {
 			s.problem(places[i], a.err)
 			continue
 		}
+		s.asked = append(s.asked, places[i].name)
 		if err := s.choose(ctx, c, places[i], a); err != nil {
 			return err
 		}

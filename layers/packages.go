@@ -83,7 +83,11 @@ type MissingError struct {
 }
 
 func (e *MissingError) Error() string {
-	text := fmt.Sprintf("installed here, and found in none of %s:\n  %s", strings.Join(e.Places, ", "), strings.Join(e.Packages, "\n  "))
+	nowhere := "nowhere"
+	if len(e.Places) > 0 {
+		nowhere = "in none of " + strings.Join(e.Places, ", ")
+	}
+	text := fmt.Sprintf("installed here, and found %s:\n  %s", nowhere, strings.Join(e.Packages, "\n  "))
 	if len(e.Problems) > 0 {
 		text += "\nthese may have them, and could not be used:"
 	}

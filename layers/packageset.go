@@ -49,7 +49,7 @@ type selection struct {
 	pending    []pending      // where nothing tells what is installed
 	sources    []pkgmgr.Source
 	names      []string          // of all places, for people
-	asked      []string          // those that were looked into
+	asked      []string          // those that could be looked into
 	problems   []error           // of those that could not be used
 	vars       map[string]string // of .repo files
 	configured []pkgmgr.Configured

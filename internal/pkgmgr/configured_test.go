@@ -2,6 +2,7 @@ package pkgmgr
 
 import (
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/host"
@@ -171,6 +174,36 @@ func TestOnce(t *testing.T) {
 	begin := time.Now()
 	_, err = open(t, "https://"+silent.Addr().String(), SourceOptions{Once: true, Connect: 100 * time.Millisecond, Stall: time.Minute}).List(t.Context())
 	wantError(t, err, "TLS handshake timeout")
+	if took := time.Since(begin); took > 20*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// TestConnect reaches for a server whose system drops what comes, as a firewall
+// does: its queue of connections is full.
+func TestConnect(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port)
+	for full := false; !full; {
+		c, err := net.DialTimeout("tcp", at, 200*time.Millisecond)
+		if full = err != nil; !full {
+			defer c.Close()
+		}
+	}
+	begin := time.Now()
+	_, err = open(t, "http://"+at, SourceOptions{Once: true, Connect: 200 * time.Millisecond, Stall: time.Minute}).List(t.Context())
+	wantError(t, err, at, "i/o timeout")
 	if took := time.Since(begin); took > 20*time.Second {
 		t.Errorf("it took %v", took)
 	}

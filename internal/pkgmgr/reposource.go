@@ -18,10 +18,6 @@ import (
 	"github.com/xcrate/xcrate/internal/host"
 )
 
-// onceMirrors is how many mirrors of a list are asked where each is asked once:
-// behind a firewall that lets nothing but the list through all are silent.
-const onceMirrors = 3
-
 // maxRPM is the largest rpm that is brought where the metadata says no size.
 const maxRPM = 16 << 30
 
@@ -31,9 +27,8 @@ type repositories struct {
 	root   *host.Root // of the files that were brought
 	disk   *host.Root // where those lie that are there
 	remove func() error
-
-	closeDisk func() error
-	next      atomic.Int64 // number of a file
+	closed func() error // disk
+	next   atomic.Int64 // number of a file
 }
 
 // repository is one of them.
@@ -72,19 +67,19 @@ func openRepositories(sections []repoSection, o SourceOptions) (Source, error) {
 	if r.root, err = host.OpenRoot(dir); err != nil {
 		return nil, errors.Join(err, remove())
 	}
-	if r.disk, r.closeDisk = o.Root, func() error { return nil }; r.disk != nil {
+	if r.disk, r.closed = o.Root, func() error { return nil }; r.disk != nil {
 		return r, nil
 	}
 	if r.disk, err = host.OpenRoot("/"); err != nil {
 		return nil, errors.Join(err, r.root.Close(), remove())
 	}
-	r.closeDisk = r.disk.Close
+	r.closed = r.disk.Close
 	return r, nil
 }
 
 // Close implements Source.
 func (r *repositories) Close() error {
-	return errors.Join(r.root.Close(), r.closeDisk(), r.remove())
+	return errors.Join(r.root.Close(), r.closed(), r.remove())
 }
 
 // List implements Source.

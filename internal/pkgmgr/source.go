@@ -103,6 +103,10 @@ type SourceOptions struct {
 
 const defaultStall = 30 * time.Second
 
+// onceMirrors is how many mirrors of a list are asked where each is asked once:
+// behind a firewall that lets nothing but the list through all are silent.
+const onceMirrors = 3
+
 // OpenSource opens the place where, which is one of
 //
 //   - a directory with rpms at any depth;
