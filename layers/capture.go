@@ -41,8 +41,15 @@ type Options struct {
 	Root  *host.Root
 	Stack stack.Stack
 	// Packages are places of package files, as pkgmgr.OpenSource takes them. With
-	// none given, the places the stack knows are searched on the host.
+	// none given, or with Auto, those that the stack and the host's package
+	// managers know come after them.
 	Packages []string
+	Auto     bool
+	// AllPackages takes all that the stack's own places offer, not only what is
+	// installed.
+	AllPackages bool
+	// Repository is the directory of the host in which an import left packages.
+	Repository string
 	// CAFile and Proxy say how servers of packages are reached: see
 	// pkgmgr.SourceOptions.
 	CAFile string
@@ -86,14 +93,12 @@ type Captured struct {
 	Config artifact.Config
 	Layers []ocispec.Descriptor // ready for artifact.Pack
 	Known  Known                // for the next capture of the host
+	// Places are where packages were found, in the order they were looked into.
+	Places []Place
 	// Reused counts the layers taken over from the base, and their bytes.
 	Reused      int
 	ReusedBytes int64
 }
-
-// ErrNoPackages is wrapped when no package that an import would install was
-// found anywhere.
-var ErrNoPackages = errors.New("no packages of the stack found")
 
 // Capture writes all layers of the host to sink, and returns the config and
 // the layers' descriptors. On error the sink may hold blobs that nothing refers

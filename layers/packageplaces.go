@@ -2,66 +2,171 @@ package layers
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"path"
+	"slices"
 	"strings"
+	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/pkgmgr"
 )
 
-// findPackages takes the packages of the places the caller named, or searches
-// the directories of the host that the stack keeps packages in. They can be read
-// until release is called.
-func (c *capture) findPackages(ctx context.Context) (_ []foundPackage, release func() error, err error) {
-	var sources []pkgmgr.Source
-	release = func() error {
-		var errs []error
-		for _, s := range sources {
-			errs = append(errs, s.Close())
-		}
-		return errors.Join(errs...)
+// placeKind says how far a place is trusted to be the stack's.
+type placeKind int
+
+const (
+	placeGiven      placeKind = iota // by whoever exports
+	placeTree                        // where the stack's packages are kept
+	placeStaged                      // where an import left them
+	placeRepository                  // configured on the host
+	placeCache                       // of a package manager
+)
+
+// place is one place that may have package files.
+type place struct {
+	name   string // for people
+	kind   placeKind
+	remote bool
+	first  bool // it is called after the stack
+	open   func(context.Context, pkgmgr.SourceOptions) (pkgmgr.Source, error)
+	// What its list was seen to have: packages that only the stack has, and such
+	// as only a distro has.
+	stack, distro bool
+}
+
+func (pl *place) explicit() bool { return pl.kind == placeGiven }
+
+// own reports whether the place is the stack's: all that is installed and offered
+// there belongs to it.
+func (pl *place) own() bool {
+	switch pl.kind {
+	case placeGiven, placeTree, placeStaged:
+		return !pl.distro
+	case placeRepository:
+		return pl.stack && !pl.distro
+	case placeCache:
 	}
-	all := packageSet{seen: map[string]foundPackage{}}
+	return false
+}
+
+// strict reports whether an error there ends the export.
+func (pl *place) strict() bool { return pl.kind == placeGiven || pl.kind == placeTree }
+
+// Limits for servers that nobody named on the command line: a node without a
+// network has many of them configured, and all are silent.
+const (
+	connectLimit = 5 * time.Second
+	stallLimit   = 15 * time.Second
+)
+
+func (c *capture) auto() bool { return c.o.Auto || len(c.o.Packages) == 0 }
+
+// places returns where packages are looked for, in order.
+func (c *capture) places(s *selection) ([]*place, error) {
+	var all []*place
 	for _, where := range c.o.Packages {
-		c.o.Progress.Phase("fetching packages", 0)
-		source, err := pkgmgr.OpenSource(ctx, where, c.sourceOptions())
-		if err != nil {
-			return nil, release, err
-		}
-		sources = append(sources, source)
-		if err := all.take(ctx, c, source); err != nil {
-			return nil, release, err
+		all = append(all, &place{name: where, kind: placeGiven, open: func(ctx context.Context, o pkgmgr.SourceOptions) (pkgmgr.Source, error) {
+			return pkgmgr.OpenSource(ctx, where, o)
+		}})
+	}
+	if !c.auto() {
+		return all, nil
+	}
+	local, remote := c.repositories(s)
+	trees, err := c.packageTrees()
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, local...)
+	for _, dir := range trees {
+		all = append(all, c.directory(dir, placeTree))
+	}
+	if dir := c.o.Repository; dir != "" && c.o.Root.Exists(dir) {
+		all = append(all, c.directory(dir, placeStaged))
+	}
+	all = append(all, remote...)
+	for _, dir := range pkgmgr.CacheDirs() {
+		if c.o.Root.Exists(dir) {
+			all = append(all, c.directory(dir, placeCache))
 		}
 	}
-	if len(c.o.Packages) > 0 {
-		return all.list, release, nil
+	return all, nil
+}
+
+func (c *capture) directory(dir string, kind placeKind) *place {
+	return &place{name: c.o.Root.Path(dir), kind: kind, open: func(_ context.Context, o pkgmgr.SourceOptions) (pkgmgr.Source, error) {
+		o.Lenient = kind != placeTree
+		return pkgmgr.OpenDirectory(c.o.Root, dir, o), nil
+	}}
+}
+
+// repositories returns the places the host's administrator configured, those
+// that are called after the stack first.
+func (c *capture) repositories(s *selection) (local, remote []*place) {
+	for _, r := range s.configured {
+		pl := &place{name: r.String(), kind: placeRepository, remote: !r.Local, first: r.Mentions(c.o.Stack.Name)}
+		pl.open = func(ctx context.Context, o pkgmgr.SourceOptions) (pkgmgr.Source, error) {
+			o.Root, o.Once, o.Connect, o.Stall = c.o.Root, true, connectLimit, stallLimit
+			return r.Open(ctx, o)
+		}
+		if pl.remote {
+			remote = append(remote, pl)
+		} else {
+			local = append(local, pl)
+		}
 	}
+	for _, set := range [][]*place{local, remote} {
+		slices.SortStableFunc(set, func(a, b *place) int {
+			switch {
+			case a.first == b.first:
+				return 0
+			case a.first:
+				return -1
+			}
+			return 1
+		})
+	}
+	return local, remote
+}
+
+// packageTrees returns the directories of the host in which the stack keeps packages,
+// those that are called after the host's architecture first.
+func (c *capture) packageTrees() ([]string, error) {
+	var all []string
 	for _, pattern := range c.bound.PackageDirs() {
 		dirs, err := c.bound.Glob(pattern, (&scanner{c: c}).names)
 		if err != nil {
-			return nil, release, err
+			return nil, err
 		}
 		for _, dir := range dirs {
-			if !c.o.Root.Exists(dir) {
-				continue
-			}
-			if err := all.search(ctx, c, dir); err != nil {
-				return nil, release, err
+			// What lies in a tree is found there, unless a symlink leads out of it.
+			st, err := c.o.Root.Lstat(dir)
+			inside := err == nil && !st.IsSymlink() && slices.Contains(all, path.Dir(dir))
+			if st, err := c.o.Root.Stat(dir); err == nil && st.IsDir() && !inside {
+				all = append(all, dir)
 			}
 		}
 	}
-	return all.list, release, nil
+	slices.SortStableFunc(all, func(a, b string) int { return c.foreign(a) - c.foreign(b) })
+	return all, nil
 }
 
-func (c *capture) sourceOptions() pkgmgr.SourceOptions {
-	major, _, _ := strings.Cut(c.config.Host.Distro.Version, ".")
+// foreign counts what a directory below otherpkgs is for that the host is not.
+// Builds for several systems may have one name and version.
+func (c *capture) foreign(dir string) int {
+	h := c.config.Host
+	major, _, _ := strings.Cut(h.Distro.Version, ".")
+	n := 0
+	for _, own := range []string{"/" + h.Arch + "/", h.Distro.ID, h.Distro.ID + major, h.Distro.ID + h.Distro.Version} {
+		if !strings.Contains(dir, own) {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *capture) sourceOptions(s *selection) pkgmgr.SourceOptions {
 	return pkgmgr.SourceOptions{
-		TempDir: c.o.TempDir, CAFile: c.o.CAFile, Proxy: c.o.Proxy, Narrow: c.narrow(),
-		Vars: map[string]string{"releasever": major, "basearch": c.config.Host.Arch, "arch": c.config.Host.Arch, "debarch": pkgmgr.DebArch(c.config.Host.Arch)},
+		TempDir: c.o.TempDir, CAFile: c.o.CAFile, Proxy: c.o.Proxy, Narrow: c.narrow(), Vars: s.vars, Keys: &s.ring, Now: c.o.Now,
 	}
 }
 
@@ -72,98 +177,8 @@ func (c *capture) narrow() string {
 	distro := c.config.Host.Distro
 	major, _, _ := strings.Cut(distro.Version, ".")
 	family := "rh"
-	if distro.ID == "sles" || strings.Contains(distro.Like, "suse") {
+	if pkgmgr.IsSUSE(distro) {
 		family = "sles"
 	}
 	return path.Join(family+major, c.config.Host.Arch)
-}
-
-// packageSet gathers packages from several places, each once.
-type packageSet struct {
-	list []foundPackage
-	seen map[string]foundPackage // by NEVRA
-}
-
-// foundPackage is a package and where it lies, for people.
-type foundPackage struct {
-	pkgmgr.Package
-	place string
-}
-
-// listed is the package as the config lists it.
-func (p foundPackage) listed() artifact.Package {
-	entry := p.Package.Package
-	entry.From = p.place
-	return entry
-}
-
-// take takes what source offers, a few files at a time.
-func (s *packageSet) take(ctx context.Context, c *capture, source pkgmgr.Source) error {
-	listing, err := source.List(ctx)
-	if err != nil {
-		return err
-	}
-	for _, l := range listing.LeftOut {
-		c.leaveOut(l)
-	}
-	for _, signing := range listing.Signing {
-		switch found := signing.Found; {
-		case !signing.Metadata || found.State == pkgmgr.Verified:
-		case found.State == "":
-			c.warn("repository %s wants its metadata signed: that was not checked, the packages' own signatures were", signing.Repo)
-		default: // debs have no signature of their own
-			c.warn("repository %s: signature of its Release file: %s %s", signing.Repo, found.State, found.KeyID)
-		}
-	}
-	fetched := make([]pkgmgr.Package, len(listing.Offers))
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(c.o.Workers)
-	for i, offer := range listing.Offers {
-		g.Go(func() (err error) {
-			fetched[i], err = source.Fetch(gctx, offer)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	for i, pkg := range fetched {
-		if err := s.add(foundPackage{pkg, listing.Offers[i].Where}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// search takes what lies below directory dir of the host.
-func (s *packageSet) search(ctx context.Context, c *capture, dir string) error {
-	if own := path.Join(dir, c.narrow()); c.o.Root.Exists(own) {
-		dir = own
-	}
-	found, err := pkgmgr.Find(ctx, c.o.Root, dir)
-	if err != nil {
-		return err
-	}
-	for _, l := range found.LeftOut {
-		l.Path = c.o.Root.Path(l.Path)
-		c.leaveOut(l)
-	}
-	for _, pkg := range found.Packages {
-		if err := s.add(foundPackage{pkg, c.o.Root.Path(pkg.From)}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *packageSet) add(p foundPackage) error {
-	old, ok := s.seen[p.NEVRA()]
-	if ok && old.Digest != p.Digest {
-		return fmt.Errorf("package %s: %s and %s differ", p.NEVRA(), old.place, p.place)
-	}
-	if !ok {
-		s.seen[p.NEVRA()] = p
-		s.list = append(s.list, p)
-	}
-	return nil
 }

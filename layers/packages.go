@@ -1,17 +1,26 @@
 package layers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/pkgmgr"
 )
+
+// ErrNoPackages is wrapped when no package that an import would install was
+// found anywhere.
+var ErrNoPackages = errors.New("no packages of the stack found")
+
+// Place is where packages were found, and how many.
+type Place struct {
+	Where    string `json:"where"`
+	Packages int    `json:"packages"`
+}
 
 // packages gathers package files and writes them as one repository.
 func (c *capture) packages(ctx context.Context) (err error) {
@@ -20,39 +29,52 @@ func (c *capture) packages(ctx context.Context) (err error) {
 		c.warn("packages were not captured: an import cannot install them")
 		return nil
 	}
-	found, release, err := c.findPackages(ctx)
-	defer func() { err = errors.Join(err, release()) }()
+	s, err := c.newSelection(ctx)
 	if err != nil {
 		return err
 	}
-	if err := c.markInstalled(ctx, found); err != nil {
+	defer func() { err = errors.Join(err, s.close()) }()
+	if s.ring, err = c.keyring(ctx, s); err != nil {
 		return err
 	}
-	if err := c.checkSignatures(ctx, found); err != nil {
+	if err := c.gather(ctx, s); err != nil {
 		return err
 	}
-	for i := range found {
-		found[i].File = "Packages/" + found[i].File
-		c.config.Packages = append(c.config.Packages, found[i].listed())
+	if err := c.settle(s); err != nil {
+		return err
 	}
-	if !slices.ContainsFunc(found, func(p foundPackage) bool { return p.Install }) {
-		return fmt.Errorf("%w in %s", ErrNoPackages, strings.Join(c.packagePlaces(), ", "))
+	keys, err := c.checkSignatures(ctx, s)
+	if err != nil {
+		return err
 	}
-	slices.SortFunc(found, func(a, b foundPackage) int { return strings.Compare(a.File, b.File) })
-	slices.SortFunc(c.config.Packages, func(a, b artifact.Package) int { return strings.Compare(a.File, b.File) })
+	c.list(s)
 	var total int64
-	for _, p := range found {
+	for _, p := range s.taken {
 		total += p.Size
 	}
 	c.o.Progress.Phase("packages", total)
-	return c.repository(ctx, found)
+	return c.repository(ctx, s.taken, keys)
 }
 
-func (c *capture) packagePlaces() []string {
-	if len(c.o.Packages) > 0 {
-		return c.o.Packages
+// list gives the packages their places in the repository, and writes them down.
+func (c *capture) list(s *selection) {
+	places := map[string]int{}
+	for i := range s.taken {
+		p := &s.taken[i]
+		p.File = "Packages/" + p.File
+		c.config.Packages = append(c.config.Packages, p.listed())
+		places[p.in]++
 	}
-	return c.bound.PackageDirs()
+	byFile := func(a, b artifact.Package) int { return strings.Compare(a.File, b.File) }
+	slices.SortFunc(s.taken, func(a, b foundPackage) int { return byFile(a.Package.Package, b.Package.Package) })
+	slices.SortFunc(c.config.Packages, byFile)
+	for i, name := range s.asked {
+		n := places[name]
+		given := slices.Contains(c.o.Packages, name) // to be told if nothing of it is of use
+		if (n > 0 || given) && slices.Index(s.asked, name) == i {
+			c.result.Places = append(c.result.Places, Place{name, n})
+		}
+	}
 }
 
 // MissingError says which packages of the stack are installed on the host and
@@ -60,10 +82,22 @@ func (c *capture) packagePlaces() []string {
 type MissingError struct {
 	Packages []string // by NEVRA
 	Places   []string // where they were looked for
+	Problems []error  // of places that may have them and could not be asked
 }
 
 func (e *MissingError) Error() string {
-	return fmt.Sprintf("installed here, and found in none of %s:\n  %s", strings.Join(e.Places, ", "), strings.Join(e.Packages, "\n  "))
+	nowhere := "nowhere"
+	if len(e.Places) > 0 {
+		nowhere = "in none of " + strings.Join(e.Places, ", ")
+	}
+	text := fmt.Sprintf("installed here, and found %s:\n  %s", nowhere, strings.Join(e.Packages, "\n  "))
+	if len(e.Problems) > 0 {
+		text += "\nthese may have them, and could not be used:"
+	}
+	for _, err := range e.Problems {
+		text += "\n  " + err.Error()
+	}
+	return text
 }
 
 // ErrMissing is what a MissingError is.
@@ -72,80 +106,90 @@ var ErrMissing = errors.New("packages missing")
 // Is implements the interface of errors.Is.
 func (e *MissingError) Is(target error) bool { return target == ErrMissing }
 
-// markInstalled says of each package whether an import installs it: those of
-// the stack that are installed on the host, in just that version; where nothing
-// can tell, the newest of each that fits the host.
-func (c *capture) markInstalled(ctx context.Context, found []foundPackage) error {
-	installed, err := pkgmgr.InstalledOn(ctx, c.o.Root, c.o.TempDir)
-	if errors.Is(err, pkgmgr.ErrNone) {
-		c.markNewest(found)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	byName := map[string]int{}
-	for i, p := range found {
-		byName[p.NEVRA()] = i
-	}
+// settle decides what becomes of packages that were found nowhere. Those of the
+// stack itself are an error, unless whoever exports wants to go on; those of
+// others an import installs from the target's own repositories.
+func (c *capture) settle(s *selection) error {
 	var missing []string
-	for _, p := range installed {
-		if !c.o.Stack.Packages.Installs(p.Name) {
-			continue
-		}
-		if i, ok := byName[p.NEVRA()]; ok {
-			found[i].Install = true
-		} else {
-			missing = append(missing, p.NEVRA())
+	for _, w := range s.wanted {
+		switch {
+		case w.taken:
+		case w.role == required:
+			missing = append(missing, w.NEVRA())
+		case w.role != other:
+			c.config.DistroPackages = append(c.config.DistroPackages, w.Package)
 		}
 	}
+	slices.Sort(missing)
+	slices.SortFunc(c.config.DistroPackages, func(a, b artifact.Package) int { return cmp.Compare(a.NEVRA(), b.NEVRA()) })
 	if len(missing) > 0 && !c.o.AllowMissing {
-		return &MissingError{Packages: missing, Places: c.packagePlaces()}
+		return &MissingError{Packages: missing, Places: s.asked, Problems: s.problems}
 	}
 	c.config.MissingPackages = missing
+	for _, err := range s.problems {
+		c.warn("packages: %v", err)
+	}
+	if !slices.ContainsFunc(s.taken, func(p foundPackage) bool { return p.Install }) {
+		return fmt.Errorf("%w in %s", ErrNoPackages, strings.Join(c.searched(), ", "))
+	}
 	return nil
 }
 
-// checkSignatures records who signed each package. A signature that is wrong, or
-// a file that is not what it was built as, is an error: nobody wants to install
-// that.
-func (c *capture) checkSignatures(ctx context.Context, found []foundPackage) error {
-	keys, problems, err := pkgmgr.ReadKeys(ctx, c.o.Root, c.o.TempDir)
-	if err != nil {
+// searched names where packages are looked for first, whether it exists or not.
+func (c *capture) searched() []string {
+	all := slices.Clone(c.o.Packages)
+	if c.auto() {
+		trees := c.bound.PackageDirs()
+		all = append(all, slices.DeleteFunc(trees, func(dir string) bool { return strings.HasSuffix(dir, "/*") })...)
+	}
+	return all
+}
+
+// checkSignatures records who signed each package, and returns the keys of those
+// that are as their signers made them. A signature that is wrong, or a file that
+// is not what it was built as, is an error: nobody wants to install that.
+func (c *capture) checkSignatures(ctx context.Context, s *selection) ([]pkgmgr.PublicKey, error) {
+	signatures := make([]pkgmgr.Signature, len(s.taken))
+	err := c.each(ctx, len(s.taken), func(ctx context.Context, i int) (err error) {
+		signatures[i], err = s.ring.Check(ctx, s.taken[i].Package)
 		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	keys := map[string]pkgmgr.PublicKey{}
+	for i, found := range signatures {
+		p := &s.taken[i]
+		if found.State == pkgmgr.Bad {
+			return nil, fmt.Errorf("package %s: signature of key %s: %s", p.place, found.KeyID, found.Why)
+		}
+		p.Signature, p.KeyID = string(found.State), found.KeyID
+		if found.State != pkgmgr.Verified {
+			continue
+		}
+		if keys[found.KeyID], err = found.PublicKey(); err != nil {
+			return nil, err
+		}
+	}
+	var all []pkgmgr.PublicKey
+	for _, id := range sortedKeys(keys) {
+		all = append(all, keys[id])
+	}
+	return all, nil
+}
+
+// keyring holds the keys the host trusts: those of its rpm and its distro, and
+// those its repositories demand.
+func (c *capture) keyring(ctx context.Context, s *selection) (pkgmgr.Keyring, error) {
+	ring, problems, err := pkgmgr.ReadKeys(ctx, c.o.Root, c.o.TempDir)
+	if err != nil {
+		return ring, err
+	}
+	for _, r := range s.configured {
+		problems = append(problems, ring.AddFiles(c.o.Root, r.KeyFiles)...)
 	}
 	for _, p := range problems {
 		c.warn("%v", p)
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(c.o.Workers)
-	for i := range found {
-		g.Go(func() error {
-			s, err := keys.Check(ctx, found[i].Package)
-			if err != nil {
-				return err
-			}
-			if s.State == pkgmgr.Bad {
-				return fmt.Errorf("package %s: signature of key %s: %s", found[i].place, s.KeyID, s.Why)
-			}
-			found[i].Signature, found[i].KeyID = string(s.State), s.KeyID
-			return nil
-		})
-	}
-	return g.Wait()
-}
-
-func (c *capture) markNewest(found []foundPackage) {
-	newest := map[string]int{}
-	for i, p := range found {
-		if !c.o.Stack.Packages.Installs(p.Name) || (p.Arch != "noarch" && p.Arch != c.config.Host.Arch) {
-			continue
-		}
-		if best, ok := newest[p.Name]; !ok || pkgmgr.CompareEVR(found[best].Package.Package, p.Package.Package) < 0 {
-			newest[p.Name] = i
-		}
-	}
-	for _, i := range newest {
-		found[i].Install = true
-	}
+	return ring, nil
 }

@@ -14,8 +14,11 @@ import (
 )
 
 // repository writes the packages, sorted by path, in parts as trees are cut,
-// and their metadata as the last: "Packages" comes before "repodata".
-func (c *capture) repository(ctx context.Context, found []foundPackage) error {
+// and keys and metadata as the last: "Packages" comes before "keys" and "repodata".
+func (c *capture) repository(ctx context.Context, found []foundPackage, keys []pkgmgr.PublicKey) error {
+	for _, k := range keys {
+		c.config.PackageKeys = append(c.config.PackageKeys, artifact.PackageKey{ID: k.ID, Name: k.Name, File: publicKeyFile(k)})
+	}
 	begins := bounds(len(found), maxPart, func(i int) int64 { return found[i].Size }, func(i int) uint64 { return pathNumber([]byte(found[i].File)) })
 	parts := make([]part, len(begins)+1)
 	g, ctx := errgroup.WithContext(ctx)
@@ -33,7 +36,7 @@ func (c *capture) repository(ctx context.Context, found []foundPackage) error {
 		}
 		write(i, func(w *partWriter) error { return addPackages(w, found[begin:end]) })
 	}
-	write(len(begins), func(w *partWriter) error { return addRepodata(w, found) })
+	write(len(begins), func(w *partWriter) error { return addRepodata(w, found, keys) })
 	if err := g.Wait(); err != nil {
 		return err
 	}
@@ -59,8 +62,11 @@ func addPackage(w *partWriter, p foundPackage) (err error) {
 	return w.add(made(p.File, p.Size, 0o644, artifact.Time{Sec: p.BuildTime}), &checked{r: f, want: p.Digest, sum: p.Digest.Algorithm().Digester()})
 }
 
-// addRepodata writes the metadata, as old as the newest package.
-func addRepodata(w *partWriter, found []foundPackage) error {
+// publicKeyFile is where a key lies in the repository, sorted by its ID.
+func publicKeyFile(k pkgmgr.PublicKey) string { return "keys/RPM-GPG-KEY-" + k.ID }
+
+// addRepodata writes keys and metadata, as old as the newest package.
+func addRepodata(w *partWriter, found []foundPackage, keys []pkgmgr.PublicKey) error {
 	var newest int64
 	all := make([]pkgmgr.Package, 0, len(found))
 	for _, p := range found {
@@ -78,6 +84,11 @@ func addRepodata(w *partWriter, found []foundPackage) error {
 	})
 	if err != nil {
 		return err
+	}
+	for _, k := range keys {
+		if err := w.addBytes(publicKeyFile(k), k.Armored, 0o644, artifact.Time{Sec: newest}); err != nil {
+			return err
+		}
 	}
 	for _, name := range sortedKeys(lists) {
 		if err := w.addBytes(name, lists[name], 0o644, artifact.Time{Sec: newest}); err != nil {

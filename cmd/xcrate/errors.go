@@ -112,7 +112,7 @@ var advice = []struct {
 	{artifact.ErrForeign, "xcrate reads only what xcrate export wrote"},
 	{restore.ErrLocked, "wait until it is done"},
 	{layers.ErrNoPackages, "say where they are: --packages WHERE, or go without: --packages none"},
-	{layers.ErrMissing, "say where they are: --packages WHERE, or go without: --allow-missing-packages"},
+	{layers.ErrMissing, "say where else they are: --packages auto --packages WHERE,\n        or go on without them: --allow-missing-packages"},
 	{layers.ErrUnreadable, "mend that (are you root?), or go on without what cannot be read:\n        --ignore-unreadable"},
 	{fs.ErrPermission, "run it as root"},
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/xcrate/xcrate/internal/stack"
 	"github.com/xcrate/xcrate/layers"
 	"github.com/xcrate/xcrate/layout"
+	"github.com/xcrate/xcrate/restore"
 )
 
 type exportOptions struct {
@@ -35,6 +36,7 @@ type exportOptions struct {
 	mounts      []string
 	unreadable  bool // gone on without
 	missing     bool // packages, gone on without
+	all         bool // packages, not only the installed ones
 	caFile      string
 }
 
@@ -63,7 +65,8 @@ that nobody touched since are not even read.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.root, "root", "/", "take the node whose disk is at `DIR`\n")
-	f.StringArrayVar(&o.packages, "packages", nil, "take the rpms of `WHERE` (repeatable): directory,\ntarball, URL of a repository, or .repo file;\nnone: capture no packages; default:\nwhere go-xcat and otherpkgs keep them")
+	f.StringArrayVar(&o.packages, "packages", nil, "take packages of `WHERE` (repeatable):\ndirectory, tarball, URL of a repository,\nor .repo file;\nauto: where this node has them (default);\nnone: capture no packages")
+	f.BoolVar(&o.all, "all-packages", false, "take all that xCAT's own places offer,\nnot only what is installed (service nodes)")
 	f.StringVar(&o.caFile, "ca-file", "", "trust servers of packages by the\ncertificates in `FILE` (PEM)")
 	f.StringVar(&o.tag, "tag", "", "`NAME` of the snapshot\n(default: host name and UTC time)")
 	f.BoolVar(&o.missing, "allow-missing-packages", false, "go on without installed packages that are\nfound nowhere, and list them")
@@ -87,6 +90,9 @@ func runExport(ctx context.Context, a *app, dest string, o exportOptions) (err e
 		if err := layout.CheckTag(o.tag); err != nil {
 			return usage(err, "choose another name: --tag NAME")
 		}
+	}
+	if slices.Contains(o.packages, "none") && (len(o.packages) > 1 || o.all) {
+		return usage(errors.New("--packages none: with other packages"), "see: xcrate export --help")
 	}
 	compression, err := layers.ParseCompression(o.compression)
 	if err != nil || o.workers < 0 {
@@ -141,6 +147,8 @@ type exported struct {
 	Digest   string          `json:"digest"`
 	Snapshot artifact.Config `json:"config"`
 	Layers   int             `json:"layers"`
+	// Places are where packages were found.
+	Places []layers.Place `json:"places"`
 	// Reused counts the layers whose files were not read, and their bytes.
 	Reused      int   `json:"reused_layers"`
 	ReusedBytes int64 `json:"reused_bytes"`
@@ -158,10 +166,8 @@ func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, des
 	}
 	p := a.progress()
 	defer p.Done()
-	none := slices.Equal(o.packages, []string{"none"})
-	if none {
-		o.packages = nil
-	}
+	none, auto := slices.Contains(o.packages, "none"), slices.Contains(o.packages, "auto")
+	o.packages = slices.DeleteFunc(slices.Clone(o.packages), func(where string) bool { return where == "none" || where == "auto" })
 	known := a.known(root, o)
 	base, closeBase, err := a.base(ctx, dest, known, o)
 	if err != nil {
@@ -169,7 +175,8 @@ func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, des
 	}
 	defer func() { err = errors.Join(err, closeBase()) }()
 	captured, err := layers.Capture(ctx, w, layers.Options{
-		Root: root, Stack: stack.XCAT(), Packages: o.packages, NoPackages: none, AllowMissing: o.missing,
+		Root: root, Stack: stack.XCAT(), Packages: o.packages, Auto: auto, NoPackages: none,
+		AllowMissing: o.missing, AllPackages: o.all, Repository: restore.RepositoryDir,
 		CAFile: o.caFile, Proxy: http.ProxyFromEnvironment,
 		Skip: map[host.Inode]bool{inode: true}, Mounts: cleaned(o.mounts), IgnoreUnreadable: o.unreadable, TempDir: temp,
 		Runner: a.runner, Tool: "xcrate " + version, Now: a.now(), Progress: p,
@@ -211,7 +218,7 @@ func (a *app) commit(ctx context.Context, w *layout.Writer, c *layers.Captured, 
 	}
 	return &exported{
 		Place: dest, Tags: tags, Digest: desc.Digest.String(), Snapshot: c.Config,
-		Layers: len(c.Layers), Reused: c.Reused, ReusedBytes: c.ReusedBytes,
+		Layers: len(c.Layers), Places: append([]layers.Place{}, c.Places...), Reused: c.Reused, ReusedBytes: c.ReusedBytes,
 	}, nil
 }
 

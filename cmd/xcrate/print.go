@@ -13,6 +13,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/layers"
 )
 
 // printer gathers what a verb says to people; it is written in one go.
@@ -62,6 +63,19 @@ func (p *printer) kinds(c artifact.Config) {
 	rows := [][]string{{"KIND", "ENTRIES", "SIZE", "STORED"}}
 	for _, k := range c.Kinds {
 		rows = append(rows, []string{string(k.Kind), humanize.Comma(k.Entries), size(k.Bytes), size(k.Stored)})
+	}
+	p.table(rows)
+}
+
+// places prints where packages were found.
+func (p *printer) places(all []layers.Place) {
+	if len(all) == 0 {
+		return
+	}
+	p.line("")
+	rows := [][]string{{"PACKAGES", "FROM"}}
+	for _, place := range all {
+		rows = append(rows, []string{humanize.Comma(int64(place.Packages)), place.Where})
 	}
 	p.table(rows)
 }
@@ -166,6 +180,7 @@ func (p *printer) exported(s *exported) {
 	}
 	p.line("")
 	p.kinds(s.Snapshot)
+	p.places(s.Places)
 	p.leftOutStack(s.Snapshot.LeftOut)
 	p.line("")
 	p.wrap("", fmt.Sprintf("All %s left out, with the reason: xcrate inspect %s",
@@ -257,6 +272,14 @@ func (p *printer) inspected(s *source) {
 			p.line("            signature: %s: %d", state, signed[state])
 		}
 	}
+	if n := len(c.PackageKeys); n > 0 {
+		p.line("            %s that signed them", count(int64(n), "key", "keys"))
+	}
+	var distro []string
+	for _, pkg := range c.DistroPackages {
+		distro = append(distro, pkg.NEVRA())
+	}
+	p.list("of the distro, not in the snapshot; an import installs them by name:", distro)
 	if len(c.Modified) > 0 {
 		p.line("\nnot as their packages had them (letters as in rpm -V):")
 		table := [][]string{}

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -10,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/rpmpack"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/xcrate/xcrate/internal/hosttest"
@@ -30,6 +34,7 @@ func TestMain(m *testing.M) {
 		"baseroot":     func() { end(hosttest.BaseRoot(os.Args[1])) },
 		"difftrees":    func() { end(diffTrees(os.Args[1:])) },
 		"flipbit":      func() { end(flipBit(os.Args[1], os.Args[2])) },
+		"makerpm":      func() { end(makeRPM(os.Args[1:])) },
 		"layerdigests": func() { end(layerDigests(os.Args[1])) },
 	})
 }
@@ -75,7 +80,7 @@ func TestScripts(t *testing.T) {
 			}
 			return false, fmt.Errorf("condition %q", cond)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitCode},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitCode, "serve": serve},
 	})
 }
 
@@ -93,6 +98,31 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 	if (got == want) == neg {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+// makeRPM writes an rpm without files: DIR NAME VERSION RELEASE ARCH [VENDOR].
+func makeRPM(args []string) error {
+	m := rpmpack.RPMMetaData{Name: args[1], Version: args[2], Release: args[3], Arch: args[4], Epoch: rpmpack.NoEpoch, BuildTime: time.Unix(1.7e9, 0)}
+	if len(args) > 5 {
+		m.Vendor = args[5]
+	}
+	r, err := rpmpack.NewRPM(m)
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(filepath.Join(args[0], fmt.Sprintf("%s-%s-%s.%s.rpm", m.Name, m.Version, m.Release, m.Arch)))
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.Write(f), f.Close())
+}
+
+// serve has a web server show a directory until the script ends, and sets a
+// variable to its URL: serve DIR VARIABLE.
+func serve(ts *testscript.TestScript, _ bool, args []string) {
+	s := httptest.NewServer(http.FileServer(http.Dir(ts.MkAbs(args[0]))))
+	ts.Defer(s.Close)
+	ts.Setenv(args[1], s.URL)
 }
 
 func sampleMN(args []string) error {

@@ -239,6 +239,9 @@ func (a *aptListing) add(p Paragraph) error {
 		return nil
 	}
 	a.seen[o.NEVRA()] = o.Digest
+	if a.repo.o.Want != nil && !a.repo.o.Want(o.Package) {
+		return nil
+	}
 	o.repo, o.Where = a.repo, shown(under(a.at.mirrors[0], o.file.location))
 	a.l.Offers = append(a.l.Offers, o)
 	return nil

@@ -65,6 +65,19 @@ func readDeb(r io.Reader, size int64) (Package, Paragraph, error) {
 	return p, c.paragraph, nil
 }
 
+// peekDeb reads the members up to the control file alone.
+func peekDeb(r io.Reader) (artifact.Package, error) {
+	ar, err := newAr(&counter{r: r})
+	if err != nil {
+		return artifact.Package{}, err
+	}
+	c, err := readDebControl(ar)
+	if err != nil {
+		return artifact.Package{}, err
+	}
+	return debIdentity(c.paragraph)
+}
+
 // debControl is what a deb has before its data.
 type debControl struct {
 	time      int64 // of the member debian-binary: when it was built

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -118,20 +119,20 @@ func TestFindDebs(t *testing.T) {
 	}
 	_ = f.Close()
 	write(t, path, append(content, '\n', '\n'))
-	_, err = Find(t.Context(), openRoot(t, "/"), dir)
+	_, err = Find(t.Context(), openRoot(t, "/"), dir, FindOptions{})
 	wantError(t, err, "deb "+path)
 	write(t, path, readFile(t, makeDeb(t, t.TempDir(), madeDeb{name: "b", version: "1", files: map[string]string{"/etc/b": ""}})))
-	_, err = Find(t.Context(), openRoot(t, "/"), dir)
+	_, err = Find(t.Context(), openRoot(t, "/"), dir, FindOptions{})
 	wantError(t, err, path, "differ")
 	write(t, path, []byte("text"))
-	_, err = Find(t.Context(), openRoot(t, "/"), dir)
+	_, err = Find(t.Context(), openRoot(t, "/"), dir, FindOptions{})
 	wantError(t, err, "deb "+path)
 }
 
 // TestCheckDeb finds no signature, and a file that changed.
 func TestCheckDeb(t *testing.T) {
 	path := makeDeb(t, t.TempDir(), madeDeb{name: "b", version: "1"})
-	if s := checkFile(t, Keyring{}, path); s != (Signature{State: NotSigned}) {
+	if s := checkFile(t, Keyring{}, path); !reflect.DeepEqual(s, Signature{State: NotSigned}) {
 		t.Errorf("%+v", s)
 	}
 	p := find(t, filepath.Dir(path)).Packages[0]

@@ -33,7 +33,7 @@ func fill(t *testing.T, root *host.Root, pack func(dir string)) []artifact.Packa
 		t.Fatal(err)
 	}
 	pack(root.Path(repoDir))
-	found, err := Find(t.Context(), root, repoDir)
+	found, err := Find(t.Context(), root, repoDir, FindOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -22,6 +23,20 @@ type Found struct {
 	// LeftOut names what looked like packages and was passed over: sources,
 	// delta rpms, installer packages, symlinks out of the directory. Paths are the root's.
 	LeftOut []artifact.LeftOut
+	// Damaged says of each file that was passed over what is wrong with it.
+	Damaged []error
+}
+
+// FindOptions say what Find looks for. The zero value is every package.
+type FindOptions struct {
+	// Want is asked of each package once its header was read, nil for all: only
+	// the files of those it wants are read on and verified.
+	Want func(artifact.Package) bool
+	// Lenient passes over files that are broken, and links that lead nowhere:
+	// in a cache both are common.
+	Lenient bool
+	// Narrow is that of SourceOptions; it holds in every directory.
+	Narrow string
 }
 
 // Find reads and verifies every rpm and deb in directory dir of root, at any depth. A
@@ -29,8 +44,8 @@ type Found struct {
 // the same name, epoch, version, release and arch whose content differs.
 // Symlinks to files within dir are followed, others are left out. The
 // packages can be opened as long as root is.
-func Find(ctx context.Context, root *host.Root, dir string) (Found, error) {
-	f := finder{ctx: ctx, root: root, seen: map[string]Package{}}
+func Find(ctx context.Context, root *host.Root, dir string, o FindOptions) (Found, error) {
+	f := finder{ctx: ctx, root: root, o: o, seen: map[string]Package{}}
 	var err error
 	if f.top, err = root.Resolve(dir); err != nil {
 		return Found{}, fmt.Errorf("packages in %s: %w", root.Path(dir), err)
@@ -42,7 +57,7 @@ func Find(ctx context.Context, root *host.Root, dir string) (Found, error) {
 		return cmp.Or(cmp.Compare(path.Base(a), path.Base(b)), cmp.Compare(a, b))
 	})
 	for _, p := range f.files {
-		if err := f.add(p); err != nil {
+		if err := f.passOver(f.add(p)); err != nil {
 			return Found{}, fmt.Errorf("packages in %s: %w", root.Path(dir), err)
 		}
 	}
@@ -53,6 +68,7 @@ func Find(ctx context.Context, root *host.Root, dir string) (Found, error) {
 type finder struct {
 	ctx   context.Context
 	root  *host.Root
+	o     FindOptions
 	top   string // without symlinks
 	files []string
 	seen  map[string]Package // by file name as the repository has it
@@ -80,6 +96,9 @@ func (f *finder) walk() error {
 
 // list takes in one directory and returns those in it.
 func (f *finder) list(dir string) (dirs []string, err error) {
+	if own := path.Join(dir, f.o.Narrow); own != dir && f.root.Exists(own) {
+		return []string{own}, nil
+	}
 	d, err := f.root.OpenDir(dir)
 	if err != nil {
 		return nil, err
@@ -99,10 +118,11 @@ func (f *finder) list(dir string) (dirs []string, err error) {
 		switch {
 		case st.IsDir() && name == "SRPMS":
 			f.leave(p, "source rpms", "an import installs no sources", 0)
+		case st.IsDir() && name == "partial" && f.o.Lenient: // what apt is still fetching
 		case st.IsDir():
 			dirs = append(dirs, p)
 		case st.IsSymlink():
-			if err := f.link(p); err != nil {
+			if err := f.passOver(f.link(p)); err != nil {
 				return nil, err
 			}
 		case what != "":
@@ -149,6 +169,9 @@ func (f *finder) add(p string) error {
 		f.leave(p, "source rpm", "an import installs no sources", 0)
 		return nil
 	}
+	if errors.Is(err, errUnwanted) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -181,7 +204,38 @@ func (f *finder) read(p string) (Package, error) {
 	if err != nil {
 		return Package{}, fmt.Errorf("%s %s: %w", formatOf(p), p, err)
 	}
+	if f.o.Want != nil {
+		if err := f.wanted(p, file); err != nil {
+			return Package{}, err
+		}
+	}
 	return readPackage(p, &cancelReader{f.ctx, file}, st.Size())
+}
+
+// errUnwanted is a package that was not asked for.
+var errUnwanted = errors.New("not wanted")
+
+// wanted reads of the package in file, called p, what is enough to know it, and
+// leaves file at its begin. The error is errUnwanted if nobody wants it.
+func (f *finder) wanted(p string, file *os.File) error {
+	pkg, err := peekPackage(p, &cancelReader{f.ctx, file})
+	if err != nil {
+		return err
+	}
+	if !f.o.Want(pkg) {
+		return errUnwanted
+	}
+	_, err = file.Seek(0, io.SeekStart)
+	return err
+}
+
+// passOver notes what is wrong with one file, where that is no reason to stop.
+func (f *finder) passOver(err error) error {
+	if err == nil || !f.o.Lenient || f.ctx.Err() != nil {
+		return err
+	}
+	f.out.Damaged = append(f.out.Damaged, err)
+	return nil
 }
 
 func (f *finder) leave(p, what, reason string, size int64) {

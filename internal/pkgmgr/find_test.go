@@ -63,7 +63,7 @@ func TestFindInRoot(t *testing.T) {
 	if err := os.Symlink("/data", filepath.Join(dir, "install")); err != nil {
 		t.Fatal(err)
 	}
-	found, err := Find(t.Context(), openRoot(t, dir), "/install/xcat")
+	found, err := Find(t.Context(), openRoot(t, dir), "/install/xcat", FindOptions{})
 	if err != nil || len(found.Packages) != 1 {
 		t.Fatalf("%d packages, %v", len(found.Packages), err)
 	}
@@ -112,7 +112,7 @@ func TestFindErrors(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
 			tt.make(t, dir)
-			_, err := Find(t.Context(), openRoot(t, "/"), dir)
+			_, err := Find(t.Context(), openRoot(t, "/"), dir, FindOptions{})
 			if err == nil {
 				t.Fatal("no error")
 			}

@@ -3,6 +3,7 @@ package pkgmgr
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 
@@ -49,12 +50,37 @@ func passedOver(file string) (what, why string) {
 // that the error says what was expected.
 func readPackage(name string, r io.Reader, size int64) (Package, error) {
 	in := bufio.NewReader(r)
-	// A file that is shorter, or cannot be read, is named by the one that reads it.
-	magic, _ := in.Peek(len(arMagic))
-	if bytes.Equal(magic, []byte(arMagic)) || formatOf(name) == Deb {
+	if isDeb(name, in) {
 		p, _, err := ReadDeb(name, in, size)
 		return p, err
 	}
 	p, _, err := Read(name, in, size)
 	return p, err
+}
+
+// peekPackage reads no more of a package than what names it. Nothing of it is
+// verified.
+func peekPackage(name string, r io.Reader) (p artifact.Package, err error) {
+	in := bufio.NewReader(r)
+	if isDeb(name, in) {
+		p, err = peekDeb(in)
+	} else {
+		var h headers
+		var pkg Package
+		if h, err = readHeaders(&counter{r: in}); err == nil {
+			pkg, err = h.identity()
+		}
+		p = pkg.Package
+	}
+	if err != nil {
+		return p, fmt.Errorf("%s %s: %w", formatOf(name), name, err)
+	}
+	return p, nil
+}
+
+// isDeb looks at how a package begins. A file that is shorter, or cannot be read,
+// is named by the one that reads it.
+func isDeb(name string, in *bufio.Reader) bool {
+	magic, _ := in.Peek(len(arMagic))
+	return bytes.Equal(magic, []byte(arMagic)) || formatOf(name) == Deb
 }

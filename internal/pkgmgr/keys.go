@@ -31,6 +31,7 @@ type Keyring struct {
 type signingKey struct {
 	public      *packet.PublicKey
 	name, from  string
+	packets     []byte // of the key it belongs to, as they were read
 	selfs       []keyLife
 	revocations []*packet.Signature
 }
@@ -134,49 +135,26 @@ func (k *Keyring) Add(from string, content []byte) (problems []error) {
 // addPackets reads keys one after the other: the library's own loop passes over
 // those it does not understand.
 func (k *Keyring) addPackets(from string, r io.Reader) (problems []error) {
-	packets := packet.NewReader(r)
-	found := 0
-	for {
-		entity, err := openpgp.ReadEntity(packets)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		found++
+	keys, err := splitKeys(r)
+	if err != nil {
+		problems = append(problems, err)
+	} else if len(keys) == 0 {
+		return []error{errors.New("there is none")}
+	}
+	for _, key := range keys {
+		entity, err := openpgp.ReadEntity(packet.NewReader(bytes.NewReader(key.all)))
 		if err == nil {
-			err = k.addEntity(from, entity)
-		} else if skipErr := nextKey(packets); skipErr != nil {
-			err = errors.Join(err, skipErr)
-			return append(problems, err)
+			err = k.addEntity(from, entity, key.public)
 		}
 		if err != nil {
 			problems = append(problems, err)
 		}
 	}
-	if found == 0 {
-		problems = append(problems, errors.New("there is none"))
-	}
 	return problems
 }
 
-// nextKey goes on to the next key, or to the end.
-func nextKey(packets *packet.Reader) error {
-	for {
-		p, err := packets.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if key, ok := p.(*packet.PublicKey); ok && !key.IsSubkey {
-			packets.Unread(p)
-			return nil
-		}
-	}
-}
-
 // addEntity takes in a key and its subkeys, as far as they are for signatures.
-func (k *Keyring) addEntity(from string, e *openpgp.Entity) error {
+func (k *Keyring) addEntity(from string, e *openpgp.Entity, packets []byte) error {
 	self, identity := e.PrimarySelfSignature()
 	if self == nil {
 		return fmt.Errorf("%s: no self-signature", keyID(e.PrimaryKey.KeyId))
@@ -191,7 +169,7 @@ func (k *Keyring) addEntity(from string, e *openpgp.Entity) error {
 	}
 	add := func(key signingKey) {
 		id := keyID(key.public.KeyId)
-		key.name, key.from = name, from
+		key.name, key.from, key.packets = name, from, packets
 		k.keys[id] = append(k.keys[id], key)
 	}
 	if !self.FlagsValid || self.FlagSign {

@@ -114,7 +114,7 @@ func relations(t *testing.T, list string) rpmpack.Relations {
 
 func indexRPM(t *testing.T, root *host.Root, dir string) []artifact.Package {
 	t.Helper()
-	found, err := Find(t.Context(), root, dir)
+	found, err := Find(t.Context(), root, dir, FindOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ type repoSection struct {
 	name    string // for people
 	baseurl []*url.URL
 	lists   []*url.URL // mirrorlist and metalink
+	keys    []*url.URL // gpgkey
 	caFile  string
 	signing *Signing
 	apt     *aptSuite // nil for one of yum
@@ -137,6 +138,11 @@ func (r rawSection) section(vars map[string]string) (repoSection, error) {
 	if s.baseurl, err = r.urls("baseurl", vars); err != nil {
 		return s, err
 	}
+	if below := strings.Trim(r.keys["path"], "/"); below != "" { // zypper's
+		for i, u := range s.baseurl {
+			s.baseurl[i] = u.JoinPath(below)
+		}
+	}
 	for _, key := range []string{"metalink", "mirrorlist"} {
 		urls, err := r.urls(key, vars)
 		if err != nil {
@@ -154,8 +160,8 @@ func (r rawSection) section(vars map[string]string) (repoSection, error) {
 	if s.signing.Metadata, err = r.flag("repo_gpgcheck", false); err != nil {
 		return s, err
 	}
-	keys, err := r.urls("gpgkey", vars)
-	for _, k := range keys {
+	s.keys, err = r.urls("gpgkey", vars)
+	for _, k := range s.keys {
 		s.signing.Keys = append(s.signing.Keys, shown(k))
 	}
 	return s, err
@@ -168,6 +174,9 @@ func (r rawSection) urls(key string, vars map[string]string) ([]*url.URL, error)
 		word, err := expandVars(word, vars)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", key, err)
+		}
+		if dir, ok := strings.CutPrefix(word, "dir:"); ok { // zypper's name of it
+			word = "file:" + dir
 		}
 		u, err := parseURL(word)
 		if err != nil {

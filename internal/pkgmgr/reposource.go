@@ -24,8 +24,9 @@ const maxRPM = 16 << 30
 type repositories struct {
 	all    []*repository
 	root   *host.Root // of the files that were brought
-	disk   *host.Root // of this machine, for those that are there
+	disk   *host.Root // where those lie that are there
 	remove func() error
+	closed func() error // disk
 	next   atomic.Int64 // number of a file
 }
 
@@ -44,7 +45,7 @@ func openRepositories(sections []repoSection, o SourceOptions) (Source, error) {
 	for _, s := range sections {
 		own := o
 		if s.caFile != "" {
-			own.CAFile = s.caFile
+			own.CAFile, own.caRoot = s.caFile, o.Root
 		}
 		w, err := newWeb(own)
 		if err != nil {
@@ -60,15 +61,19 @@ func openRepositories(sections []repoSection, o SourceOptions) (Source, error) {
 	if r.root, err = host.OpenRoot(dir); err != nil {
 		return nil, errors.Join(err, remove())
 	}
+	if r.disk, r.closed = o.Root, func() error { return nil }; r.disk != nil {
+		return r, nil
+	}
 	if r.disk, err = host.OpenRoot("/"); err != nil {
 		return nil, errors.Join(err, r.root.Close(), remove())
 	}
+	r.closed = r.disk.Close
 	return r, nil
 }
 
 // Close implements Source.
 func (r *repositories) Close() error {
-	return errors.Join(r.root.Close(), r.disk.Close(), r.remove())
+	return errors.Join(r.root.Close(), r.closed(), r.remove())
 }
 
 // List implements Source.
@@ -174,6 +179,9 @@ func (r *repository) add(at mirrorList, p primaryPackage, l *Listing) error {
 	if err != nil {
 		return err
 	}
+	if r.o.Want != nil && !r.o.Want(o.Package) {
+		return nil
+	}
 	o.repo, o.Where = r, shown(under(at.mirrors[0], o.file.location))
 	l.Offers = append(l.Offers, o)
 	return nil
@@ -226,6 +234,9 @@ func (r *repository) get(ctx context.Context, loc string, use func(io.Reader) er
 		return err
 	}
 	todo := at.mirrors
+	if r.o.Once {
+		todo = todo[:min(len(todo), onceMirrors)]
+	}
 	var final mirrorsError
 	for round := 0; ; round++ {
 		var again []*url.URL
@@ -245,7 +256,7 @@ func (r *repository) get(ctx context.Context, loc string, use func(io.Reader) er
 				again = append(again, m)
 			}
 		}
-		if round > 0 || len(again) == 0 {
+		if r.o.Once || round > 0 || len(again) == 0 {
 			return errs
 		}
 		todo = again

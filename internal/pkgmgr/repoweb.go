@@ -1,12 +1,14 @@
 package pkgmgr
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -20,6 +22,7 @@ import (
 type web struct {
 	client *http.Client
 	stall  time.Duration
+	root   *host.Root // of file URLs, nil for this machine
 }
 
 const (
@@ -28,28 +31,36 @@ const (
 )
 
 func newWeb(o SourceOptions) (*web, error) {
-	t := &http.Transport{Proxy: o.Proxy, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 4}
+	connect := cmp.Or(o.Connect, o.Stall)
+	t := &http.Transport{
+		Proxy: o.Proxy, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 4,
+		DialContext: (&net.Dialer{Timeout: connect}).DialContext, TLSHandshakeTimeout: connect,
+	}
 	if o.CAFile != "" {
-		pool, err := readCAs(o.CAFile)
+		pool, err := readCAs(o.caRoot, o.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("certificates %s: %w", o.CAFile, err)
 		}
 		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	return &web{&http.Client{Transport: t, CheckRedirect: checkRedirect}, o.Stall}, nil
+	return &web{&http.Client{Transport: t, CheckRedirect: checkRedirect}, o.Stall, o.Root}, nil
 }
 
-func readCAs(file string) (*x509.CertPool, error) {
-	abs, err := filepath.Abs(file)
-	if err != nil {
-		return nil, err
+// readCAs reads a file of root, of this machine where that is nil.
+func readCAs(root *host.Root, file string) (*x509.CertPool, error) {
+	if root == nil {
+		abs, err := filepath.Abs(file)
+		if err != nil {
+			return nil, err
+		}
+		machine, err := host.OpenRoot("/")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = machine.Close() }()
+		root, file = machine, abs
 	}
-	root, err := host.OpenRoot("/")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = root.Close() }()
-	b, err := root.ReadFile(abs, maxCAFile)
+	b, err := root.ReadFile(file, maxCAFile)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +91,7 @@ func (e statusError) Error() string { return fmt.Sprintf("%d %s", int(e), http.S
 func (w *web) get(ctx context.Context, u *url.URL, use func(io.Reader) error) error {
 	read := w.overHTTP
 	if u.Scheme == "file" {
-		read = fromDisk
+		read = w.fromDisk
 	}
 	if err := read(ctx, u, use); err != nil {
 		return fmt.Errorf("%s: %w", shown(u), err)
@@ -88,12 +99,16 @@ func (w *web) get(ctx context.Context, u *url.URL, use func(io.Reader) error) er
 	return nil
 }
 
-func fromDisk(ctx context.Context, u *url.URL, use func(io.Reader) error) error {
-	root, err := host.OpenRoot("/")
-	if err != nil {
-		return err
+func (w *web) fromDisk(ctx context.Context, u *url.URL, use func(io.Reader) error) error {
+	root := w.root
+	if root == nil {
+		machine, err := host.OpenRoot("/")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = machine.Close() }()
+		root = machine
 	}
-	defer func() { _ = root.Close() }()
 	f, err := openFile(root, u.Path)
 	if err != nil {
 		return err

@@ -205,7 +205,7 @@ func openRoot(t *testing.T, dir string) *host.Root {
 // find returns the packages in dir of this machine.
 func find(t *testing.T, dir string) Found {
 	t.Helper()
-	found, err := Find(t.Context(), openRoot(t, "/"), dir)
+	found, err := Find(t.Context(), openRoot(t, "/"), dir, FindOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,6 +40,8 @@ type Signature struct {
 	Created time.Time
 	// Why says in a phrase what is wrong in states Unchecked and Bad.
 	Why string
+
+	packets []byte // of the key that verified it
 }
 
 // Check reads the file of p, which Find returned, once more, compares its
@@ -145,6 +147,7 @@ func (k Keyring) verdict(s rpmSignature) Signature {
 			out.State, out.Why = Bad, err.Error()
 		}
 		if out.State == Verified {
+			out.packets = key.packets
 			break
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -91,7 +92,7 @@ func TestCheck(t *testing.T) {
 			name := "Test <" + algorithm + "@example.com>"
 			home, public := gpgHome(t, name, algorithm, "sign", "never")
 			file := unsigned(t)
-			if s := checkFile(t, keyring(t, public), file); s != (Signature{State: NotSigned}) {
+			if s := checkFile(t, keyring(t, public), file); !reflect.DeepEqual(s, Signature{State: NotSigned}) {
 				t.Errorf("before it is signed: %+v", s)
 			}
 			rpmsign(t, home, name, file, "--rpmv3") // over header and payload too

@@ -38,6 +38,8 @@ type Listing struct {
 	Offers []Offer
 	// LeftOut names what looked like packages and is not offered.
 	LeftOut []artifact.LeftOut
+	// Damaged says of each file that was passed over what is wrong with it.
+	Damaged []error
 	// Signing says who is to have signed the offers, one for each section of a
 	// .repo file and each suite of apt.
 	Signing []Signing
@@ -84,8 +86,20 @@ type SourceOptions struct {
 	CAFile string
 	// Proxy is that of http.Transport, nil for none.
 	Proxy func(*http.Request) (*url.URL, error)
-	// Stall is how long a server may send nothing, 0 for 30 seconds.
-	Stall time.Duration
+	// Stall is how long a server may send nothing, 0 for 30 seconds. Connect is
+	// how long it may take to reach one, name and TLS included, 0 for Stall.
+	Stall, Connect time.Duration
+	// Once asks each server once, and three mirrors of a list. Otherwise what may
+	// have been an accident is tried again.
+	Once bool
+	// Root is where file URLs lie, and the certificates that .repo files name;
+	// nil for this machine. It must stay open as long as the source is.
+	Root *host.Root
+	// Want says which packages are offered, nil for all. It is asked by one
+	// goroutine at a time, and before a file is read whole.
+	Want func(artifact.Package) bool
+	// Lenient passes over damaged files of a directory, see FindOptions.
+	Lenient bool
 	// Vars are the variables of .repo files and mirror lists by name:
 	// "releasever", "basearch", "arch"; and "debarch" and "codename", what dpkg and
 	// apt call the host's architecture and release: "amd64", "jammy". Without a
@@ -101,9 +115,15 @@ type SourceOptions struct {
 	// Where a directory or tarball has it, the rest, which holds other builds
 	// of the same packages, is not offered. "" takes all.
 	Narrow string
+
+	caRoot *host.Root // of CAFile, nil for this machine
 }
 
 const defaultStall = 30 * time.Second
+
+// onceMirrors is how many mirrors of a list are asked where each is asked once:
+// behind a firewall that lets nothing but the list through all are silent.
+const onceMirrors = 3
 
 // OpenSource opens the place where, which is one of
 //
@@ -150,7 +170,7 @@ func openLocal(ctx context.Context, where string, o SourceOptions) (Source, erro
 	case err != nil:
 		return nil, fmt.Errorf("packages in %s: %w", where, err)
 	case st.IsDir():
-		return openDirectory(abs, o.Narrow)
+		return openDirectory(abs, o)
 	}
 	f, err := openFile(root, abs)
 	if err != nil {

@@ -2,7 +2,6 @@ package pkgmgr
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -14,34 +13,41 @@ import (
 type directory struct {
 	name   string // of a tarball, for messages
 	root   *host.Root
-	dir    string                // of root
+	dir    string // of root
+	find   FindOptions
 	show   func(p string) string // a path of root, for people
 	before Listing               // what unpacking left out
 	remove func() error
 }
 
-func openDirectory(abs, narrow string) (Source, error) {
+func openDirectory(abs string, o SourceOptions) (Source, error) {
 	root, err := host.OpenRoot(abs)
 	if err != nil {
 		return nil, err
 	}
-	d := &directory{root: root, dir: "/", show: root.Path, remove: func() error { return nil }}
-	if narrow != "" && root.Exists(narrow) {
-		d.dir = narrow
-	}
-	return d, nil
+	return &directory{root: root, dir: "/", find: o.find(), show: root.Path, remove: root.Close}, nil
+}
+
+// OpenDirectory is the source of the rpms below directory dir of root, at any
+// depth. root must stay open as long as the source is.
+func OpenDirectory(root *host.Root, dir string, o SourceOptions) Source {
+	return &directory{root: root, dir: dir, find: o.find(), show: root.Path, remove: func() error { return nil }}
+}
+
+func (o SourceOptions) find() FindOptions {
+	return FindOptions{Want: o.Want, Lenient: o.Lenient, Narrow: o.Narrow}
 }
 
 // List implements Source.
 func (d *directory) List(ctx context.Context) (Listing, error) {
-	found, err := Find(ctx, d.root, d.dir)
+	found, err := Find(ctx, d.root, d.dir, d.find)
 	if err != nil {
 		if d.name != "" {
 			err = fmt.Errorf("%s: %w", d.name, err)
 		}
 		return Listing{}, err
 	}
-	l := Listing{LeftOut: d.before.LeftOut}
+	l := Listing{LeftOut: d.before.LeftOut, Damaged: found.Damaged}
 	for _, left := range found.LeftOut {
 		left.Path = d.show(left.Path)
 		l.LeftOut = append(l.LeftOut, left)
@@ -62,7 +68,7 @@ func (d *directory) Fetch(ctx context.Context, o Offer) (Package, error) {
 }
 
 // Close implements Source.
-func (d *directory) Close() error { return errors.Join(d.root.Close(), d.remove()) }
+func (d *directory) Close() error { return d.remove() }
 
 // openFile opens regular file p of root, following symlinks.
 func openFile(root *host.Root, p string) (*os.File, error) {

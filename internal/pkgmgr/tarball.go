@@ -32,7 +32,8 @@ func openTarball(ctx context.Context, where string, in io.Reader, o SourceOption
 		return nil, errors.Join(err, remove())
 	}
 	t := &tarball{where: where, root: root, files: map[string]bool{}}
-	d := &directory{name: "tarball " + where, root: root, dir: "/", show: t.show, remove: remove}
+	d := &directory{name: "tarball " + where, root: root, dir: "/", find: o.find(), show: t.show}
+	d.remove = func() error { return errors.Join(root.Close(), remove()) }
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("tarball %s: %w", where, err), d.Close())

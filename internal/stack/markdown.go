@@ -96,9 +96,14 @@ func columnTable(b *strings.Builder, columns []Column) {
 }
 
 func packageList(b *strings.Builder, s Stack) {
-	b.WriteString("\n## Packages\n\nAn import installs " + codes(s.Packages.Install) +
-		";\nother packages of the same repositories are taken too, for service nodes and as dependencies. Their trees\nare looked for in " +
-		codes(s.Packages.Trees) + ".\n")
+	// What lies in a tree is listed in the data for the sake of symlinks.
+	trees := slices.DeleteFunc(slices.Clone(s.Packages.Trees), func(tree string) bool { return strings.HasSuffix(tree, "/*") })
+	b.WriteString("\n## Packages\n\nOf what is installed, those are taken that are called " + codes(s.Packages.Install) +
+		",\nand whatever else the same places offer in just the installed version. They are looked for in " + codes(trees) +
+		",\nand where docs/cli.md says. Only " + s.Title + " itself has " + codes(s.Packages.Own) +
+		":\nwithout the file of one of these there is no snapshot.\n\nParts of the distro that " + s.Title +
+		" uses are listed and not taken: " + codes(s.Packages.Companions) + ".\nDrivers of databases, " + codes(s.Packages.Drivers) +
+		",\nare taken where " + s.Title + "'s own places or `--packages` offer them.\n")
 	b.WriteString("\n## Services\n\nIn start order; of several names the first that the host has counts.\n\n")
 	row(b, "Role", "Units")
 	row(b, "---", "---")

@@ -25,8 +25,8 @@ func xcatServices() []Service {
 	}
 }
 
-// xcatPackages follow the Requires of xCAT.spec and debian/control. Left to the
-// one who asks for them: conserver-xcat (legacy, goconserver took its place),
+// xcatPackages follow the Requires of xCAT.spec and debian/control. Not every node
+// has, and so not in Install: conserver-xcat (legacy, goconserver took its place),
 // xCAT-release (brings repositories of the internet) and the add-ons.
 func xcatPackages() Packages {
 	return Packages{
@@ -38,10 +38,22 @@ func xcatPackages() Packages {
 			"goconserver", "grub2-xcat", "xnba-undi", "syslinux-xcat", "ipmitool-xcat", "elilo-xcat", "esxboot-xcat",
 			"perl-IO-Stty", "perl-HTTP-Async", "perl-Net-HTTPS-NB", "perl-Crypt-*",
 		},
-		Except: []string{"*-debuginfo", "*-debugsource", "*-dbgsym"},
+		Own:     []string{"xCAT", "xCAT-*", "xCATsn", "xcat", "xcat-*", "xcatsn", "perl-xCAT", "*-xcat", "goconserver", "xnba-undi"},
+		Except:  []string{"*-debuginfo", "*-debugsource", "*-dbgsym"},
+		Drivers: []string{"perl-DBD-*", "libdbd-*-perl"},
+		Companions: []string{
+			"postgresql-server", "postgresql[0-9]*-server", "postgresql", "postgresql-[0-9]*",
+			"mariadb-server", "mariadb[0-9]*-server", "mysql-server", "mysql[0-9]*-server", "mysql-community-server", "mariadb",
+			"bind", "bind9", "bind-chroot",
+			"dhcp-server", "isc-dhcp-server", "kea", "kea-hooks", "kea-dhcp[46]-server", "kea-dhcp-ddns-server", "kea-ctrl-agent",
+			"tftp-server", "tftpd-hpa", "httpd", "apache2",
+			"nfs-utils", "nfs-kernel-server", "chrony", "ntp", "rsyslog", "rsync", "nmap", "net-tools",
+		},
+		// Each and what lies directly in it: xcat-core and xcat-dep may be symlinks.
 		Trees: []string{
-			"{installdir}/xcat/xcat-core", "{installdir}/xcat/xcat-dep",
-			"{installdir}/post/otherpkgs/*/*/xcat/xcat-core", "{installdir}/post/otherpkgs/*/*/xcat/xcat-dep",
+			"{installdir}/xcat", "{installdir}/xcat/*",
+			"{installdir}/post/otherpkgs/*/xcat", "{installdir}/post/otherpkgs/*/xcat/*",
+			"{installdir}/post/otherpkgs/*/*/xcat", "{installdir}/post/otherpkgs/*/*/xcat/*",
 		},
 	}
 }
