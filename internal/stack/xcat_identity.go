@@ -32,7 +32,7 @@ func xcatIdentity() []Rule {
 		take(config, "/etc/systemd/system/xcatd.service.d", "drop-ins of xcatd", "1.1"),
 		leave("{xcatroot}", "xCAT's programs, stock templates and local changes among them",
 			"the packages bring them; where a package database can tell what was changed or added, that is kind opt",
-			"where none can, compare with the package files and keep own files below the install directory's custom/", "3.3"),
+			"compare /opt/xcat with the package files, and keep own files below the install directory's custom/", "3.3"),
 		take(config, "/var/lib/xcat", "proxy DHCP configuration and storage pools", "3.2"),
 		leave("/var/lib/xcat/xcatd-init-state", "state of the package scripts", "is made new by the packages", "", "3.2"),
 		leave("{nodesyncfiledir}", "staging area of node synchronisation", "is filled by updatenode", "updatenode NODES -F", "3.2"),
