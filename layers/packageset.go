@@ -155,7 +155,7 @@ func (s *selection) takes(pl *place, p artifact.Package) bool {
 		return true
 	}
 	if s.wanted == nil {
-		return pl.own() && (p.Arch == "noarch" || p.Arch == "all" || p.Arch == s.arch)
+		return pl.own() && slices.Contains([]string{"noarch", "all", s.arch, pkgmgr.DebArch(s.arch)}, p.Arch)
 	}
 	w := s.wanted[p.NEVRA()]
 	if w == nil || (w.taken && !pl.explicit()) {

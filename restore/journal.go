@@ -36,6 +36,7 @@ const (
 	opServices op = "services" // Services as they were; undo: start what ran
 	opSaved    op = "saved"    // savedFile holds Trees; undo: put them back
 	opMade     op = "made"     // packages may make Path; undo: remove it, whatever it is
+	opKeep     op = "keep"     // packages may remove directory Path; undo: make it again, as Entry
 	opPackages op = "packages" // packagesBefore says what was installed; undo: that again
 )
 

@@ -44,10 +44,8 @@ func (a *applier) remember(ctx context.Context) (err error) {
 		return err
 	}
 	for _, p := range a.Stack.Scripts.Make {
-		if at, missing := a.firstMissing(p); missing {
-			if err := a.journal.write(record{Op: opMade, Path: rawPath(at)}); err != nil {
-				return err
-			}
+		if err := a.noteMade(p); err != nil {
+			return err
 		}
 	}
 	if !a.installs() {
@@ -62,15 +60,31 @@ func (a *applier) remember(ctx context.Context) (err error) {
 	return errors.Join(a.journal.write(record{Op: opPackages, Path: rawPath(a.manager.Name())}), a.journal.sync())
 }
 
-// firstMissing returns the first directory on the way to p that is not there, or p.
-func (a *applier) firstMissing(p string) (at string, missing bool) {
+// noteMade writes down what packages will make on the way to p, and the directory
+// it will be in: removing a package takes an empty one away that it did not bring.
+func (a *applier) noteMade(p string) error {
+	made := ""
 	for ; p != "/"; p = path.Dir(p) {
 		if _, err := a.Root.Lstat(p); err == nil {
 			break
 		}
-		at, missing = p, true
+		made = p
 	}
-	return at, missing
+	if made == "" {
+		return nil
+	}
+	if p != "/" {
+		e, err := a.describe(p)
+		if err != nil {
+			return err
+		}
+		if e.Type == artifact.TypeDir {
+			if err := a.journal.write(record{Op: opKeep, Path: rawPath(p), Entry: &e}); err != nil {
+				return err
+			}
+		}
+	}
+	return a.journal.write(record{Op: opMade, Path: rawPath(made)})
 }
 
 // saveTrees keeps the trees whose files scripts change.

@@ -96,7 +96,8 @@ func (s *scripted) Undo(_ context.Context, before []artifact.Package, _ io.Write
 		names = append(names, p.Name)
 	}
 	s.write(names...)
-	return errors.Join(s.stays, os.RemoveAll(s.root.Path("/opt/xcat/prog")))
+	// As dpkg does, with directories that were empty before.
+	return errors.Join(s.stays, os.RemoveAll(s.root.Path("/opt")))
 }
 
 // packageFixture is a snapshot with a package.
@@ -135,6 +136,7 @@ func packageRoot(t *testing.T) string {
 		check(t, os.Chtimes(filepath.Join(root, p), time.Unix(1e9, 0), time.Unix(1e9, 0)))
 	}
 	check(t, os.MkdirAll(filepath.Join(root, "var/tmp"), 0o755))
+	check(t, os.Mkdir(filepath.Join(root, "opt"), 0o751))
 	return root
 }
 

@@ -128,6 +128,15 @@ func (u *undoer) step(ctx context.Context, r record) error {
 	}
 }
 
+// keep makes directory e again if it is gone.
+func keep(d *host.Dir, name string, e artifact.Entry) error {
+	_, err := d.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err = new(archive.Maker).Create(d, name, e, archive.Owner{UID: e.UID, GID: e.GID, AsIs: !isRoot()}, nil)
+	}
+	return err
+}
+
 // name takes back a step that acted on a name in its directory.
 func (u *undoer) name(r record) error {
 	if r.Path == "/" {
@@ -142,6 +151,8 @@ func (u *undoer) name(r record) error {
 		return ignoreMissing(d.Remove(name))
 	case opMade:
 		return d.RemoveAll(name)
+	case opKeep:
+		return keep(d, name, *r.Entry)
 	case opReplace, opRemove:
 		from, slot, err := u.from.parent(path.Join(string(r.Work), r.Slot))
 		if err != nil {

@@ -66,7 +66,7 @@ func whole(t *testing.T, root string) map[string]hosttest.Node {
 	t.Helper()
 	all := tree(t, root)
 	for p := range all {
-		for _, side := range []string{"var/lib/rpm", "var/lib/dnf", "var/cache", "var/log", "var/tmp", "root/.gnupg", "run", "tmp", "."} {
+		for _, side := range []string{"var/lib/rpm", "var/lib/dnf", "var/lib/zypp", "var/lib/apt", "var/lib/dpkg", "var/cache", "var/log", "var/tmp", "root/.gnupg", "run", "tmp", "."} {
 			if p == side || strings.HasPrefix(p, side+"/") {
 				delete(all, p)
 			}
