@@ -3,10 +3,14 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/xcrate/xcrate/internal/hosttest"
 )
@@ -203,5 +207,64 @@ func TestNewerIsInstalled(t *testing.T) {
 	}
 	if !strings.Contains(said, "xCAT-2.18.0-snap202411131023.x86_64 -> xCAT-2.17.0") {
 		t.Errorf("what was replaced is not said:\n%s", said)
+	}
+}
+
+// TestKilledTransaction cuts the power while a package's script runs: the program
+// and all that runs in the root are gone at once. The next import puts everything
+// back before it does anything else.
+func TestKilledTransaction(t *testing.T) {
+	_, usb := scriptedExport(t, hosttest.ScriptedOptions{Script: hosttest.Script + "echo >/etc/started\nsleep 300\n"})
+	bin, root := program(t), scriptedRoot(t)
+	before, installed := whole(t, root), rpmQuery(t, root)
+	cmd := exec.CommandContext(t.Context(), bin, "import", usb, "--root", root, "--yes")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		if _, err := os.Lstat(filepath.Join(root, "etc/started")); err == nil {
+			break
+		}
+		if time.Since(begun) > 3*time.Minute {
+			t.Fatal("the script was never run")
+		}
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	killIn(t, root)
+	var out, errs bytes.Buffer
+	if code := run([]string{"xcrate", "import", usb, "--root", root}, strings.NewReader(""), &out, &errs); code != exitUsage || !strings.Contains(errs.String(), "was interrupted") {
+		t.Errorf("exit code %d\n%s%s", code, &out, &errs)
+	}
+	for _, p := range []string{"var/lib/xcrate/imports", "var/lib/xcrate"} { // nobody remembers who made them
+		if err := os.Remove(filepath.Join(root, p)); err != nil {
+			t.Error(err)
+		}
+	}
+	unchanged(t, "after a power cut", before, root)
+	if got := rpmQuery(t, root); !slices.Equal(got, installed) {
+		t.Errorf("installed %q, was %q", got, installed)
+	}
+}
+
+// killIn kills every process whose root directory is root.
+func killIn(t *testing.T, root string) {
+	t.Helper()
+	for again := true; again; {
+		again = false
+		links, err := filepath.Glob("/proc/[0-9]*/root")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, link := range links {
+			if at, err := os.Readlink(link); err != nil || at != root {
+				continue
+			}
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link))); err == nil && syscall.Kill(pid, syscall.SIGKILL) == nil {
+				again = true
+			}
+		}
 	}
 }
