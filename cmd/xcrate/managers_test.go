@@ -26,7 +26,8 @@ func systems() map[string]system {
 		"zypper": {hosttest.SLESRoot, hosttest.ScriptedPackages, []string{"rpm", "-qa"}, "xCAT-2.17.0-snap202411131023.x86_64"},
 		"apt": {
 			hosttest.DebianRoot, hosttest.ScriptedDebs,
-			[]string{"dpkg-query", "-W", "-f", "${Package} ${Version} ${db:Status-Status}\\n"}, "xcat 2.17.0-snap202411131023 installed",
+			[]string{"dpkg-query", "-W", "-f", "${Package} ${Version} ${db:Status-Status}\\n"},
+			"xcat 2.17.0-snap202411131023 installed",
 		},
 	}
 }
