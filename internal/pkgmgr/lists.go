@@ -4,11 +4,46 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/opencontainers/go-digest"
 )
 
+// neededFiles are the paths that packages require, with the digest of the package
+// that does, "" where there are several.
+type neededFiles map[string]digest.Digest
+
+// filesNeeded gathers what packages require by path.
+func filesNeeded(pkgs []Package) (neededFiles, error) {
+	needed := neededFiles{}
+	for _, p := range pkgs {
+		d, err := p.details()
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range requires(d) {
+			if !strings.HasPrefix(r.Name, "/") {
+				continue
+			}
+			if by, ok := needed[r.Name]; ok && by != p.Digest {
+				needed[r.Name] = ""
+			} else {
+				needed[r.Name] = p.Digest
+			}
+		}
+	}
+	return needed, nil
+}
+
+// by reports whether a package other than p requires path.
+func (n neededFiles) by(path string, p Package) bool {
+	by, ok := n[path]
+	return ok && by != p.Digest
+}
+
 // writePrimary writes what a solver needs of a package: the elements, their
-// order and what is left out of them are as createrepo_c has them.
-func writePrimary(x *xmlWriter, p Package, d Details) {
+// order and what is left out of them are as createrepo_c has them, but for files
+// that another package requires: zypper does not look for those in the file list.
+func (n neededFiles) writePrimary(x *xmlWriter, p Package, d Details) {
 	x.open("package", "type", "rpm")
 	x.text("name", p.Name)
 	x.text("arch", p.Arch)
@@ -38,7 +73,7 @@ func writePrimary(x *xmlWriter, p Package, d Details) {
 	writeRelations(x, "recommends", d.Recommends)
 	writeRelations(x, "supplements", d.Supplements)
 	for _, f := range d.Files {
-		if isPrimary(f.Path) {
+		if isPrimary(f.Path) || n.by(f.Path, p) {
 			writeFile(x, f)
 		}
 	}

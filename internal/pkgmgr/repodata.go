@@ -28,9 +28,9 @@ type metadata struct {
 	element func(x *xmlWriter, p Package, d Details)
 }
 
-func allMetadata() []metadata {
+func allMetadata(needed neededFiles) []metadata {
 	return []metadata{
-		{"primary", "metadata", nsCommon, writePrimary},
+		{"primary", "metadata", nsCommon, needed.writePrimary},
 		{"filelists", "filelists", nsFiles, writeFilelists},
 		{"other", "otherdata", nsOther, writeOther},
 	}
@@ -43,8 +43,9 @@ func allMetadata() []metadata {
 //
 // The bytes depend on the packages alone: what asks for a time gets the newest
 // build time. The lists are gzip, which every dnf, yum and zypper reads. One
-// package's header is in memory at a time; each is read six times, twice for every
-// list, because a list's name holds the digest of its content.
+// package's header is in memory at a time; each is read seven times: once for what
+// it needs, and twice for every list, because a list's name holds the digest of its
+// content.
 func WriteRepodata(pkgs []Package, create func(name string, write func(io.Writer) error) error) error {
 	pkgs = slices.Clone(pkgs)
 	slices.SortFunc(pkgs, func(a, b Package) int { return cmp.Compare(a.File, b.File) })
@@ -55,8 +56,12 @@ func WriteRepodata(pkgs []Package, create func(name string, write func(io.Writer
 		}
 		newest = max(newest, p.BuildTime)
 	}
+	needed, err := filesNeeded(pkgs)
+	if err != nil {
+		return fmt.Errorf("repository: %w", err)
+	}
 	var sums []listSum
-	for _, m := range allMetadata() {
+	for _, m := range allMetadata(needed) {
 		sum, err := m.write(pkgs, io.Discard)
 		if err != nil {
 			return fmt.Errorf("repository: %s: %w", m.kind, err)
@@ -73,7 +78,7 @@ func WriteRepodata(pkgs []Package, create func(name string, write func(io.Writer
 			return fmt.Errorf("repository: %s: %w", sum.file(), err)
 		}
 	}
-	err := create("repodata/repomd.xml", func(w io.Writer) error { return writeRepomd(w, newest, sums) })
+	err = create("repodata/repomd.xml", func(w io.Writer) error { return writeRepomd(w, newest, sums) })
 	if err != nil {
 		return fmt.Errorf("repository: repomd.xml: %w", err)
 	}

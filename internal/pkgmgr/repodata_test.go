@@ -134,6 +134,21 @@ func TestWriteRepodataIsDeterministic(t *testing.T) {
 	}
 }
 
+// TestPrimaryHasRequiredFiles has a package that requires a file of another in a
+// place where few do: zypper looks for it in the primary list only.
+func TestPrimaryHasRequiredFiles(t *testing.T) {
+	dir := t.TempDir()
+	needy := meta("needy", "1", "1")
+	needy.Requires = needs(t, "/usr/share/data/file", "/usr/share/needy/own")
+	pack(t, dir, packed{RPMMetaData: needy, files: map[string]string{"/usr/share/needy/own": ""}})
+	pack(t, dir, packed{RPMMetaData: meta("owner", "1", "1"), files: map[string]string{"/usr/share/data/file": "", "/usr/share/data/other": ""}})
+	writeRepo(t, dir, find(t, dir).Packages)
+	got := strings.Join(readList(t, dir, "primary"), "")
+	if !strings.Contains(got, ":file  \"/usr/share/data/file\"") || strings.Contains(got, ":file  \"/usr/share/data/other") || strings.Contains(got, ":file  \"/usr/share/needy/own") {
+		t.Errorf("primary list:\n%s", got)
+	}
+}
+
 func TestWriteRepodataErrors(t *testing.T) {
 	t.Run("changed", func(t *testing.T) {
 		dir := t.TempDir()
