@@ -122,7 +122,8 @@ func (p *printer) planPackages(plan restore.PackagePlan) {
 func (p *printer) planServices(plan *restore.Plan) {
 	then := "started again after"
 	if plan.Standby {
-		then = "they stay stopped: standby"
+		then = "they stay stopped"
+		p.line("  standby  what the packages start or enable is stopped and disabled too")
 	}
 	if len(plan.Services) > 0 {
 		p.wrap("  ", fmt.Sprintf("stop     %s; %s", strings.Join(plan.Services, ", "), then))
