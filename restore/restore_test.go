@@ -115,18 +115,24 @@ func TestDamagedBlob(t *testing.T) {
 	}
 }
 
-// TestEveryStepFails lets each step of the commit fail in turn: the host must
-// be as before. Then the same as a crash: nobody undoes, the next import does.
 func TestEveryStepFails(t *testing.T) {
 	f := newFixture(t)
-	undisturbed := targetRoot(t)
-	_, err := Apply(t.Context(), f.m, f.s, f.options(t, undisturbed), io.Discard, yes)
+	f.everyStep(t, 20, targetRoot, func(root string) Options { return f.options(t, root) })
+}
+
+// everyStep lets each step of an import fail in turn, of which there are at least
+// least: the host must be as before. Then the same as a crash: nobody undoes, the
+// next import does.
+func (f fixture) everyStep(t *testing.T, least int, target func(*testing.T) string, options func(root string) Options) {
+	t.Helper()
+	undisturbed := target(t)
+	_, err := Apply(t.Context(), f.m, f.s, options(undisturbed), io.Discard, yes)
 	check(t, err)
 	boom := errors.New("boom")
-	for n := 0; ; n++ {
-		root := targetRoot(t)
+	for n := 0; !t.Failed(); n++ {
+		root := target(t)
 		before := treeOf(t, root)
-		o, left := f.options(t, root), n
+		o, left := options(root), n
 		o.fault = func() error {
 			if left--; left < 0 {
 				return boom
@@ -135,7 +141,7 @@ func TestEveryStepFails(t *testing.T) {
 		}
 		_, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes)
 		if err == nil {
-			if n < 20 {
+			if n < least {
 				t.Fatalf("only %d steps", n)
 			}
 			t.Logf("%d steps", n)
@@ -148,18 +154,15 @@ func TestEveryStepFails(t *testing.T) {
 		left = n
 		crash(t, f, o)
 		var log bytes.Buffer
-		_, err = Apply(t.Context(), f.m, f.s, f.options(t, root), &log, func(*Plan) (bool, error) { return false, nil })
+		_, err = Apply(t.Context(), f.m, f.s, options(root), &log, func(*Plan) (bool, error) { return false, nil })
 		check(t, err)
 		if !strings.Contains(log.String(), "was interrupted") {
 			t.Errorf("crash at step %d: nothing was said: %q", n, log.String())
 		}
 		diff(t, fmt.Sprintf("crash at step %d", n), before, treeOf(t, root))
-		_, err = Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, yes)
+		_, err = Apply(t.Context(), f.m, f.s, options(root), io.Discard, yes)
 		check(t, err)
 		sameButClock(t, undisturbed, root)
-		if t.Failed() {
-			return
-		}
 	}
 }
 

@@ -1,10 +1,8 @@
 package restore
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -207,51 +205,10 @@ func TestRefused(t *testing.T) {
 // packages: whatever their scripts did is taken back, and the packages.
 func TestEveryStepWithPackages(t *testing.T) {
 	f := packageFixture(t)
-	boom := errors.New("boom")
-	undisturbed := packageRoot(t)
-	o, _ := f.scripted(t, undisturbed)
-	_, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes)
-	check(t, err)
-	for n := 0; ; n++ {
-		root := packageRoot(t)
-		before := treeOf(t, root)
+	f.everyStep(t, 40, packageRoot, func(root string) Options {
 		o, _ := f.scripted(t, root)
-		left := n
-		o.fault = func() error {
-			if left--; left < 0 {
-				return boom
-			}
-			return nil
-		}
-		_, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes)
-		if err == nil {
-			if n < 40 {
-				t.Fatalf("only %d steps", n)
-			}
-			t.Logf("%d steps", n)
-			return
-		}
-		if !errors.Is(err, boom) {
-			t.Fatalf("step %d: %v", n, err)
-		}
-		diff(t, fmt.Sprintf("failure at step %d", n), before, treeOf(t, root))
-		left = n
-		crash(t, f, o)
-		again, _ := f.scripted(t, root)
-		var log bytes.Buffer
-		_, err = Apply(t.Context(), f.m, f.s, again, &log, func(*Plan) (bool, error) { return false, nil })
-		check(t, err)
-		if !strings.Contains(log.String(), "was interrupted") {
-			t.Errorf("crash at step %d: nothing was said: %q", n, log.String())
-		}
-		diff(t, fmt.Sprintf("crash at step %d", n), before, treeOf(t, root))
-		_, err = Apply(t.Context(), f.m, f.s, again, io.Discard, yes)
-		check(t, err)
-		sameButClock(t, undisturbed, root)
-		if t.Failed() {
-			return
-		}
-	}
+		return o
+	})
 }
 
 // TestTransactionFails has a manager that fails when its scripts have run.
