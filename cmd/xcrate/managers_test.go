@@ -17,16 +17,18 @@ type system struct {
 	root     func(testing.TB) string
 	packages func(dir, rows string, o hosttest.ScriptedOptions) error
 	query    []string // lists what is installed, a line each
+	erase    []string // removes package goconserver
 	want     string   // one of those lines
 }
 
 // systems are those beside EL, whose dnf most tests use.
 func systems() map[string]system {
 	return map[string]system{
-		"zypper": {hosttest.SLESRoot, hosttest.ScriptedPackages, []string{"rpm", "-qa"}, "xCAT-2.17.0-snap202411131023.x86_64"},
+		"zypper": {hosttest.SLESRoot, hosttest.ScriptedPackages, []string{"rpm", "-qa"}, []string{"rpm", "-e", "--nodeps", "goconserver"}, "xCAT-2.17.0-snap202411131023.x86_64"},
 		"apt": {
 			hosttest.DebianRoot, hosttest.ScriptedDebs,
 			[]string{"dpkg-query", "-W", "-f", "${Package} ${Version} ${db:Status-Status}\\n"},
+			[]string{"dpkg", "--purge", "--force-depends", "goconserver"},
 			"xcat 2.17.0-snap202411131023 installed",
 		},
 	}
@@ -77,7 +79,7 @@ func TestOtherManagers(t *testing.T) {
 				}
 			}
 			usb := s.export(t, hosttest.ScriptedOptions{})
-			said := xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes", "--allow", allow)
+			said := xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes", "--keep-repo", "--allow", allow)
 			if !strings.Contains(said, "install  4 packages with "+name) || !strings.Contains(said, "4 installed, in the versions of the snapshot") {
 				t.Errorf("said:\n%s", said)
 			}
@@ -91,6 +93,13 @@ func TestOtherManagers(t *testing.T) {
 			}
 			if again := xcrate(t, 0, "import", usb, "--root", root, "--yes", "--allow", allow); !strings.Contains(again, "Nothing to do") {
 				t.Errorf("second import:\n%s", again)
+			}
+			// With the definition of an earlier import there, one package is missing.
+			if out, err := exec.CommandContext(t.Context(), "chroot", append([]string{root}, s.erase...)...).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if said := xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes", "--allow", allow); !strings.Contains(said, "1 installed, in the version") {
+				t.Errorf("one package was missing:\n%s", said)
 			}
 		})
 	}

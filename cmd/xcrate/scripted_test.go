@@ -134,6 +134,16 @@ func TestScriptsAreOverruled(t *testing.T) {
 	if again := xcrate(t, 0, "import", usb, "--root", root, "--yes", "--keep-repo"); !strings.Contains(again, "Nothing to do") {
 		t.Errorf("second import with --keep-repo:\n%s", again)
 	}
+	// With the definition of an earlier import there, one package is missing.
+	if out, err := exec.CommandContext(t.Context(), "chroot", root, "rpm", "-e", "--nodeps", "goconserver").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if said := xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes"); !strings.Contains(said, "1 installed, in the version") {
+		t.Errorf("one package was missing:\n%s", said)
+	}
+	if _, err := os.Lstat(def); err != nil {
+		t.Errorf("the definition that was to be kept: %v", err)
+	}
 }
 
 // TestStandby imports onto a host that is not to be the management node yet.
