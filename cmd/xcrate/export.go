@@ -65,7 +65,7 @@ that nobody touched since are not even read.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.root, "root", "/", "take the node whose disk is at `DIR`\n")
-	f.StringArrayVar(&o.packages, "packages", nil, "take packages of `WHERE` (repeatable):\ndirectory, tarball, URL of a repository,\nor .repo file;\nauto: where this node has them (default);\nnone: capture no packages")
+	f.StringArrayVar(&o.packages, "packages", nil, "take packages of `WHERE` (repeatable):\ndirectory, tarball, URL of a repository,\n.repo or .list file, or source of apt;\nauto: where this node has them (default);\nnone: capture no packages")
 	f.BoolVar(&o.all, "all-packages", false, "take all that xCAT's own places offer,\nnot only what is installed (service nodes)")
 	f.StringVar(&o.caFile, "ca-file", "", "trust servers of packages by the\ncertificates in `FILE` (PEM)")
 	f.StringVar(&o.tag, "tag", "", "`NAME` of the snapshot\n(default: host name and UTC time)")
