@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -65,8 +66,12 @@ func (a *applier) remember(ctx context.Context) (err error) {
 func (a *applier) noteMade(p string) error {
 	made := ""
 	for ; p != "/"; p = path.Dir(p) {
-		if _, err := a.Root.Lstat(p); err == nil {
+		_, err := a.Root.Lstat(p)
+		if err == nil {
 			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err // an undo must not remove what could not be looked at
 		}
 		made = p
 	}
@@ -94,9 +99,14 @@ func (a *applier) saveTrees(ctx context.Context, state *host.Dir) error {
 	for _, p := range a.Stack.Scripts.Change {
 		at, err := a.Root.Resolve(p)
 		if err != nil {
-			continue // it is not there
+			return err
 		}
-		if st, err := a.Root.Lstat(at); err == nil && st.IsDir() {
+		st, err := a.Root.Lstat(at)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // scripts may make it
+		case err != nil:
+			return err
+		case st.IsDir():
 			trees, names = append(trees, at), append(names, rawPath(at))
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/host"
@@ -235,6 +236,38 @@ func TestPackageStays(t *testing.T) {
 	}
 	diff(t, "after a failed transaction", before, treeOf(t, root))
 	m.fails = nil
+	if _, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes); err != nil {
+		t.Errorf("the next import: %v", err)
+	}
+}
+
+// TestMountedSince crashes after packages were installed; then somebody mounts a
+// disk where they had made a directory. What it holds is not the import's.
+func TestMountedSince(t *testing.T) {
+	f, root := packageFixture(t), packageRoot(t)
+	o, _ := f.scripted(t, root)
+	left := 5
+	o.fault = func() error {
+		if left--; left < 0 {
+			return errors.New("crash")
+		}
+		return nil
+	}
+	crash(t, f, o)
+	home := filepath.Join(root, "home/conserver")
+	if err := unix.Mount("tmpfs", home, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("no mount: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(home, unix.MNT_DETACH) })
+	check(t, os.WriteFile(filepath.Join(home, "data"), []byte("precious"), 0o600))
+	check(t, os.WriteFile(filepath.Join(root, "var/lib/xcrate/repository/data"), nil, 0o600))
+	o.fault = nil
+	if _, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes); !errors.Is(err, unix.EBUSY) || !errors.Is(err, unix.ENOTEMPTY) {
+		t.Errorf("%v", err)
+	}
+	if b, err := os.ReadFile(filepath.Join(home, "data")); err != nil || string(b) != "precious" {
+		t.Errorf("%q, %v", b, err)
+	}
 	if _, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes); err != nil {
 		t.Errorf("the next import: %v", err)
 	}

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"path"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/archive"
 	"github.com/xcrate/xcrate/internal/host"
@@ -128,6 +130,16 @@ func (u *undoer) step(ctx context.Context, r record) error {
 	}
 }
 
+// leave goes on where a directory cannot be removed, because something was put
+// or mounted there since: what it holds is somebody's.
+func (u *undoer) leave(err error) error {
+	if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOTEMPTY) {
+		u.left = append(u.left, err)
+		return nil
+	}
+	return err
+}
+
 // keep makes directory e again if it is gone.
 func keep(d *host.Dir, name string, e artifact.Entry) error {
 	_, err := d.Lstat(name)
@@ -148,9 +160,9 @@ func (u *undoer) name(r record) error {
 	}
 	switch r.Op {
 	case opMkdir, opCreate:
-		return ignoreMissing(d.Remove(name))
+		return u.leave(ignoreMissing(d.Remove(name)))
 	case opMade:
-		return d.RemoveAll(name)
+		return u.leave(d.RemoveAll(name))
 	case opKeep:
 		return keep(d, name, *r.Entry)
 	case opReplace, opRemove:
