@@ -246,15 +246,14 @@ func TestPackageStays(t *testing.T) {
 func TestMountedSince(t *testing.T) {
 	f, root := packageFixture(t), packageRoot(t)
 	o, _ := f.scripted(t, root)
-	left := 5
+	home := filepath.Join(root, "home/conserver")
 	o.fault = func() error {
-		if left--; left < 0 {
+		if _, err := os.Lstat(home); err == nil {
 			return errors.New("crash")
 		}
 		return nil
 	}
 	crash(t, f, o)
-	home := filepath.Join(root, "home/conserver")
 	if err := unix.Mount("tmpfs", home, "tmpfs", 0, "size=1m"); err != nil {
 		t.Skipf("no mount: %v", err)
 	}

@@ -262,8 +262,9 @@ func (d *Dir) Rename(name string, to *Dir, newName string) error {
 func (d *Dir) Remove(name string) error {
 	err := unix.Unlinkat(d.fd, name, 0)
 	if errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EPERM) {
-		if derr := unix.Unlinkat(d.fd, name, unix.AT_REMOVEDIR); derr == nil || errors.Is(derr, unix.ENOTEMPTY) {
-			err = derr
+		derr := unix.Unlinkat(d.fd, name, unix.AT_REMOVEDIR)
+		if errors.Is(err, unix.EISDIR) || derr == nil || errors.Is(derr, unix.ENOTEMPTY) {
+			err = derr // of a directory: that something is mounted there, say
 		}
 	}
 	return d.fail("remove", name, err)
