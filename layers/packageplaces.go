@@ -64,7 +64,7 @@ func (c *capture) auto() bool { return c.o.Auto || len(c.o.Packages) == 0 }
 func (c *capture) places(s *selection) ([]*place, error) {
 	var all []*place
 	for _, where := range c.o.Packages {
-		all = append(all, &place{name: where, kind: placeGiven, open: func(ctx context.Context, o pkgmgr.SourceOptions) (pkgmgr.Source, error) {
+		all = append(all, &place{name: pkgmgr.Shown(where), kind: placeGiven, open: func(ctx context.Context, o pkgmgr.SourceOptions) (pkgmgr.Source, error) {
 			return pkgmgr.OpenSource(ctx, where, o)
 		}})
 	}

@@ -70,7 +70,7 @@ func (c *capture) list(s *selection) {
 	slices.SortFunc(c.config.Packages, byFile)
 	for i, name := range s.asked {
 		n := places[name]
-		given := slices.Contains(c.o.Packages, name) // to be told if nothing of it is of use
+		given := slices.Contains(c.given(), name) // to be told if nothing of it is of use
 		if (n > 0 || given) && slices.Index(s.asked, name) == i {
 			c.result.Places = append(c.result.Places, Place{name, n})
 		}
@@ -135,9 +135,18 @@ func (c *capture) settle(s *selection) error {
 	return nil
 }
 
+// given names the places that whoever exports named.
+func (c *capture) given() []string {
+	var all []string
+	for _, where := range c.o.Packages {
+		all = append(all, pkgmgr.Shown(where))
+	}
+	return all
+}
+
 // searched names where packages are looked for first, whether it exists or not.
 func (c *capture) searched() []string {
-	all := slices.Clone(c.o.Packages)
+	all := c.given()
 	if c.auto() {
 		trees := c.bound.PackageDirs()
 		all = append(all, slices.DeleteFunc(trees, func(dir string) bool { return strings.HasSuffix(dir, "/*") })...)

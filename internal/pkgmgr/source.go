@@ -155,6 +155,21 @@ func OpenSource(ctx context.Context, where string, o SourceOptions) (Source, err
 	return openLocal(ctx, where, o)
 }
 
+// Shown is where, a place as OpenSource takes it, for people: without the
+// credentials that a URL may hold.
+func Shown(where string) string {
+	switch {
+	case isAptLine(where):
+		return aptBare(where)
+	case strings.Contains(where, "://"):
+		if u, err := parseURL(where); err == nil {
+			return shown(u)
+		}
+		return "URL that cannot be used"
+	}
+	return where
+}
+
 func openLocal(ctx context.Context, where string, o SourceOptions) (Source, error) {
 	abs, err := filepath.Abs(where)
 	if err != nil {
