@@ -209,8 +209,12 @@ func (a *applier) placeFiles(ctx context.Context, of func(artifact.Kind) bool) e
 // giveUp puts everything back after err.
 func (a *applier) giveUp(ctx context.Context, err error) error {
 	a.Progress.Phase("putting back", 0)
-	if undo := Undo(ctx, a.Options, a.result.ID); undo != nil {
+	undo := Undo(ctx, a.Options, a.result.ID)
+	switch {
+	case undo == nil:
+		return fmt.Errorf("%w (everything that was changed is put back)", err)
+	case a.Root.Exists(path.Join(StateDir, a.result.ID)):
 		return errors.Join(err, fmt.Errorf("putting back what was changed: %w (the next import tries again)", undo))
 	}
-	return err
+	return errors.Join(err, fmt.Errorf("everything that was changed is put back, but for: %w", undo))
 }

@@ -243,12 +243,12 @@ func (w *work) dropNewIn(dir string, known, leave map[string]bool) (dirs []strin
 		switch {
 		case err != nil:
 			return nil, err
-		case leave[p], st.Mode&unix.S_IFMT == unix.S_IFSOCK:
+		case leave[p], st.Mode&unix.S_IFMT == unix.S_IFSOCK, st.Dev != top.Dev: // not ours: the last is mounted there
 		case !known[p]:
 			if err := d.RemoveAll(name); err != nil {
 				return nil, err
 			}
-		case st.IsDir() && st.Dev == top.Dev:
+		case st.IsDir():
 			dirs = append(dirs, p)
 		}
 	}

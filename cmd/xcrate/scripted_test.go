@@ -173,7 +173,7 @@ func TestScriptsAreTakenBack(t *testing.T) {
 	before, installed := whole(t, root), rpmQuery(t, root)
 	var out, errs bytes.Buffer
 	code := run([]string{"xcrate", "import", usb, "--root", root, "--yes"}, strings.NewReader(""), &out, &errs)
-	if code != exitRefused || !strings.Contains(errs.String(), "etc/logrotate.d/xcat") {
+	if code != exitRefused || !strings.Contains(errs.String(), "etc/logrotate.d/xcat") || !strings.Contains(errs.String(), "everything that was changed is put back") {
 		t.Errorf("exit code %d\n%s%s", code, &out, &errs)
 	}
 	unchanged(t, "taken back", before, root)
