@@ -189,3 +189,27 @@ func addresses() (addrs, nics []string, err error) {
 	slices.Sort(addrs)
 	return addrs, nics, nil
 }
+
+// Aliases returns the names the host is known by: its own, and those that stand
+// in a line of /etc/hosts with one of its names or addresses.
+func Aliases(r *Root, h artifact.Host) []string {
+	own := []string{h.Name, h.FQDN}
+	for _, a := range h.Addresses {
+		address, _, _ := strings.Cut(a, "/")
+		own = append(own, address)
+	}
+	own = slices.DeleteFunc(own, func(s string) bool { return s == "" })
+	b, err := r.ReadFile("/etc/hosts", maxAccountFile)
+	if err != nil {
+		return own
+	}
+	all := slices.Clone(own)
+	for line := range strings.Lines(string(b)) {
+		line, _, _ = strings.Cut(line, "#")
+		words := strings.Fields(line)
+		if slices.ContainsFunc(words, func(w string) bool { return slices.Contains(own, w) }) {
+			all = append(all, words...)
+		}
+	}
+	return all
+}

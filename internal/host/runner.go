@@ -15,7 +15,8 @@ import (
 
 // Command is a program to run on the host.
 type Command struct {
-	// Name is the program, looked up in Path of a clean environment.
+	// Name is the program: an absolute path, or a name that is looked up in PATH
+	// of a clean environment.
 	Name string
 	Args []string
 	// Env is added to the clean environment (PATH, HOME=/root, LC_ALL=C.UTF-8,
@@ -24,8 +25,16 @@ type Command struct {
 	// Chroot is the root to run it in as an absolute path of this machine, ""
 	// for the machine's own.
 	Chroot string
+	// Stdin is what the program reads from its standard input. It is the place for
+	// what must not stand in Args, where everybody can see it: nothing prints it.
+	Stdin []byte
 	// Output receives stdout and stderr together as they come; nil drops them.
 	Output io.Writer
+	// Private keeps what the program writes out of errors: it may hold secrets.
+	Private bool
+	// Family has cancelling end what the program started too, which else goes on
+	// with its work after everything was put back.
+	Family bool
 }
 
 // String is the command as a person would type it. Arguments never hold
@@ -34,16 +43,19 @@ func (c Command) String() string {
 	return strings.Join(append([]string{c.Name}, c.Args...), " ")
 }
 
+// GoString is String: %#v would print Stdin.
+func (c Command) GoString() string { return c.String() }
+
 // Runner runs programs. The real one is Exec; tests hand in fakes to inject
 // faults.
 type Runner interface {
-	// Run starts c with stdin closed, in directory /, waits for it, and returns
+	// Run starts c in directory /, waits for it, and returns
 	// what it wrote to stdout. A program that exits non-zero is an error
-	// that ends with the last lines of its output. Cancelling ctx sends
-	// SIGTERM, then SIGKILL after ten seconds.
+	// that ends with the last lines of its output, unless that is Private.
+	// Cancelling ctx sends SIGTERM, then SIGKILL after ten seconds.
 	Run(ctx context.Context, c Command) (stdout []byte, err error)
-	// Look returns the absolute path of program name in root chroot ("" for
-	// the machine itself), or an error that wraps exec.ErrNotFound.
+	// Look returns the absolute path of program name, which may be one, in root
+	// chroot ("" for the machine itself), or an error that wraps exec.ErrNotFound.
 	Look(chroot, name string) (string, error)
 }
 
@@ -62,6 +74,9 @@ func (Exec) Run(ctx context.Context, c Command) ([]byte, error) {
 	last := &tail{max: 2048}
 	cmd := exec.CommandContext(ctx, path, c.Args...)
 	cmd.Dir = "/"
+	if c.Stdin != nil {
+		cmd.Stdin = bytes.NewReader(c.Stdin)
+	}
 	cmd.Env = append([]string{"PATH=" + cleanPath, "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb"}, c.Env...)
 	both := &locked{w: io.MultiWriter(writers(last, c.Output)...)}
 	cmd.Stdout = io.MultiWriter(&stdout, both)
@@ -69,17 +84,27 @@ func (Exec) Run(ctx context.Context, c Command) ([]byte, error) {
 	// A group of its own: Ctrl-C on the terminal is for us to pass on, or not.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: c.Chroot, Setpgid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	if c.Family {
+		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	}
 	cmd.WaitDelay = 10 * time.Second
 	if err := start(cmd); err != nil {
 		return nil, fmt.Errorf("command %q: %w", c.Name, err)
 	}
-	if err := cmd.Wait(); err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		return stdout.Bytes(), fmt.Errorf("command %q: %w%s", c.String(), err, last)
+	err = cmd.Wait()
+	if err == nil {
+		return stdout.Bytes(), nil
 	}
-	return stdout.Bytes(), nil
+	if ctx.Err() != nil {
+		err = ctx.Err()
+		if c.Family { // who did not hear the first signal
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // ESRCH: all of them did
+		}
+	}
+	if c.Private {
+		return stdout.Bytes(), fmt.Errorf("command %q: %w", c.String(), err)
+	}
+	return stdout.Bytes(), fmt.Errorf("command %q: %w%s", c.String(), err, last)
 }
 
 // starting guards the umask, which belongs to the whole process.
@@ -104,9 +129,18 @@ func (Exec) Look(chroot, name string) (string, error) {
 		return "", err
 	}
 	defer func() { _ = root.Close() }()
+	program := func(p string) bool {
+		st, err := root.Stat(p)
+		return err == nil && st.IsRegular() && st.Perm()&0o111 != 0
+	}
+	if strings.HasPrefix(name, "/") {
+		if !program(name) {
+			return "", exec.ErrNotFound
+		}
+		return name, nil
+	}
 	for dir := range strings.SplitSeq(cleanPath, ":") {
-		st, err := root.Stat(dir + "/" + name)
-		if err == nil && st.IsRegular() && st.Perm()&0o111 != 0 {
+		if program(dir + "/" + name) {
 			return dir + "/" + name, nil
 		}
 	}
