@@ -94,9 +94,16 @@ func active(ctx context.Context, root *host.Root, run host.Runner, unit string) 
 	return strings.TrimSpace(string(out))
 }
 
-// Stop stops unit.
+// Stop stops unit and the units that are part of it, and returns when all of them
+// ended. systemd stops those too, but systemctl waits for what it was told only:
+// Debian's postgresql.service is a name for postgresql@15-main.service and others,
+// which are still at work then.
 func Stop(ctx context.Context, run host.Runner, unit string) error {
-	_, err := run.Run(ctx, host.Command{Name: "systemctl", Args: []string{"stop", unit}})
+	parts, err := run.Run(ctx, host.Command{Name: "systemctl", Args: []string{"show", "--property=ConsistsOf", "--value", unit}})
+	if err != nil {
+		return err
+	}
+	_, err = run.Run(ctx, host.Command{Name: "systemctl", Args: append([]string{"stop", unit}, strings.Fields(string(parts))...)})
 	return err
 }
 
