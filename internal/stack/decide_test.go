@@ -87,6 +87,7 @@ func TestDecideKnowsEveryPathOfTheReference(t *testing.T) {
 			/etc/xinetd.d/tftp /etc/default/tftpd-hpa /etc/httpd/conf/httpd.conf /etc/apache2/httpd.conf
 			/var/www/html/index.html /opt/xcat/ws/xcatws.cgi /var/lib/nfs/etab /etc/sysctl.conf /etc/selinux/config
 			/etc/security/limits.d/a.conf /etc/systemd/system.conf /etc/sysconfig/static-routes
+			/etc/systemd/system/xcatd.service.d/xcrate-database.conf
 			/etc/sysconfig/static-routes-ipv6 /etc/sudoers /etc/sudoers.d/a /var/spool/cron/root /etc/cron.d/a
 			/etc/crontab /etc/profile.d/xcat.sh /etc/profile.d/xcat.csh /etc/profile.d/a.sh /etc/aliases
 			/etc/postfix/main.cf /etc/yum.repos.d/a.repo /etc/zypp/repos.d/a.repo /etc/apt/sources.list

@@ -37,6 +37,7 @@ func Markdown(s Stack) string {
 		}
 	}
 	markTable(&b, s.Marks)
+	leftTables(&b, s)
 	columnTable(&b, s.Columns)
 	packageList(&b, s)
 	return b.String()
@@ -74,6 +75,17 @@ func markTable(b *strings.Builder, marks []Mark) {
 			items = codes(m.Items)
 		}
 		row(b, strings.Join(told, " and "), m.What, items, m.Reason, code(m.Restore))
+	}
+}
+
+// leftTables lists what of the database a snapshot does not hold.
+func leftTables(b *strings.Builder, s Stack) {
+	b.WriteString("\n## Tables left out\n\nAll tables of the database are taken but these, whose number of rows is listed in the snapshot;\n" +
+		"`export --with-logs` takes them as well. Tables that `site.skiptables` keeps out of " + s.Title + "'s own dumps are\ntaken, and named.\n\n")
+	row(b, "Table", "Why it is left out")
+	row(b, "---", "---")
+	for _, t := range s.LeaveTables {
+		row(b, code(t.Name), t.Reason)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Stack is one management software as data.
@@ -28,14 +29,16 @@ type Stack struct {
 	Local string
 	// NodeTable is the table with a row per managed node.
 	NodeTable string
-	Markers   []Marker
-	Vars      []Var
-	Rules     []Rule
-	Marks     []Mark
-	Columns   []Column
-	Services  []Service
-	Packages  Packages
-	Scripts   Scripts
+	// LeaveTables are those an export leaves out unless it is told to take logs.
+	LeaveTables []LeaveTable
+	Markers     []Marker
+	Vars        []Var
+	Rules       []Rule
+	Marks       []Mark
+	Columns     []Column
+	Services    []Service
+	Packages    Packages
+	Scripts     Scripts
 }
 
 // Marker is a file that tells what a host is.
@@ -62,6 +65,46 @@ type Service struct {
 	// Units are unit names without ".service", in the order in which they are
 	// looked for: the first that the host has counts.
 	Units []string
+}
+
+// LeaveTable is a table, or a pattern of path.Match for several, that a snapshot
+// does not hold by default.
+type LeaveTable struct {
+	Name   string
+	Reason string
+}
+
+// LeavesTable returns why a snapshot does not hold table, "" if it does.
+func (s Stack) LeavesTable(table string) string {
+	for _, l := range s.LeaveTables {
+		if matchAny([]string{l.Name}, table) {
+			return l.Reason
+		}
+	}
+	return ""
+}
+
+// Site returns the values of site rows with this key that are in force.
+func (t Tables) Site(key string) (values []string) {
+	for _, row := range t[tableSite] {
+		if row["key"] == key && active(row) {
+			values = append(values, row["value"])
+		}
+	}
+	return values
+}
+
+// SkipTables are the tables that the stack's own dump leaves out because a row
+// of site says so.
+func (t Tables) SkipTables() (names []string) {
+	for _, value := range t.Site("skiptables") {
+		for name := range strings.SplitSeq(value, ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 // Tables are the rows of the stack's database by table name. A row maps column

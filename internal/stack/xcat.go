@@ -11,6 +11,7 @@ func XCAT() Stack {
 		Credentials: ".xcat",
 		Local:       "/opt/xcat",
 		NodeTable:   "nodelist",
+		LeaveTables: xcatLeaveTables(),
 		Markers: []Marker{
 			// The reason for a service node is the better one to read, so it is first.
 			{Path: "/etc/xCATSN", Refuse: "this is a service node, run the command on its management node"},
@@ -40,6 +41,21 @@ func xcatVars() []Var {
 		{Name: "iscsidir", Key: "iscsidir"},
 		{Name: "nodesyncfiledir", Key: "nodesyncfiledir", Default: "/var/xcat/node/syncfiles"},
 		{Name: "SNsyncfiledir", Key: "SNsyncfiledir", Default: "/var/xcat/syncfiles"},
+	}
+}
+
+// xcatLeaveTables are the tables dumpxCATdb leaves out, some of them even with -a
+// (x_teal, isnm_perf; xCAT-client/sbin/dumpxCATdb), and what means nothing on
+// another day.
+func xcatLeaveTables() []LeaveTable {
+	const log = "log"
+	return []LeaveTable{
+		{"auditlog*", log},
+		{"eventlog*", log},
+		{"performance", log},
+		{"x_teal*", log},
+		{"isnm_perf*", log},
+		{"token", "logins of the REST interface, which expire"},
 	}
 }
 

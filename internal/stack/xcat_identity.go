@@ -30,6 +30,8 @@ func xcatIdentity() []Rule {
 		leave("/etc/profile.d/xcat.sh", "shell environment of xCAT", "package xCAT-client writes it", "", "3.2"),
 		leave("/etc/profile.d/xcat.csh", "shell environment of xCAT", "package xCAT-client writes it", "", "3.2"),
 		take(config, "/etc/systemd/system/xcatd.service.d", "drop-ins of xcatd", "1.1"),
+		leave("/etc/systemd/system/xcatd.service.d/xcrate-database.conf", "order of xcatd and its database",
+			"names the unit of this host's server; an import makes it anew", "", "1.1"),
 		leave("{xcatroot}", "xCAT's programs, stock templates and local changes among them",
 			"the packages bring them; where a package database can tell what was changed or added, that is kind opt",
 			"compare /opt/xcat with the package files, and keep own files below the install directory's custom/", "3.3"),
