@@ -88,9 +88,40 @@ type KindSum struct {
 
 // Database sums up the database kind.
 type Database struct {
-	Engine string  `json:"engine"`        // "sqlite", "postgres", "mariadb"
-	Dir    string  `json:"dir,omitempty"` // of the SQLite files, "/etc/xcat"
-	Tables []Table `json:"tables"`
+	Engine string `json:"engine"`        // "sqlite", "postgres", "mariadb"
+	Dir    string `json:"dir,omitempty"` // of the SQLite files, "/etc/xcat"
+	// Server is where the database was, nil for SQLite.
+	Server *DatabaseServer `json:"server,omitempty"`
+	Tables []Table         `json:"tables"`
+	// LeftOut are tables whose rows are not in the snapshot, on purpose.
+	LeftOut []TableLeftOut `json:"left_out,omitempty"`
+	// Skipped are tables that the stack's own dump would have left out, because it
+	// is set up to; they are among Tables.
+	Skipped []string `json:"skipped_by_own_dump,omitempty"`
+}
+
+// DatabaseServer says where a database was served. The password is in the kind
+// secrets, in the stack's own file.
+type DatabaseServer struct {
+	Host    string `json:"host,omitempty"` // as the stack had it; "" is the local socket
+	Port    string `json:"port,omitempty"`
+	Name    string `json:"name"`
+	User    string `json:"user"`
+	Version string `json:"version,omitempty"` // as the server says: "15.20"
+	// Encoding is the character set of the database as the server names it.
+	Encoding string `json:"encoding,omitempty"`
+	// Remote says that it was not the node itself.
+	Remote bool `json:"remote,omitempty"`
+	// Access lists the addresses, networks and names that the server lets in as
+	// User beside the node itself: service nodes.
+	Access []string `json:"access,omitempty"`
+}
+
+// TableLeftOut is a table that a snapshot does not hold.
+type TableLeftOut struct {
+	Name   string `json:"name"`
+	Rows   int64  `json:"rows"`
+	Reason string `json:"reason"`
 }
 
 // Table says how many rows a table has and the digest of its rows, sorted.
