@@ -18,6 +18,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/database"
 	"github.com/xcrate/xcrate/internal/host"
 	"github.com/xcrate/xcrate/internal/progress"
 	"github.com/xcrate/xcrate/internal/stack"
@@ -59,6 +60,17 @@ type Options struct {
 	// AllowMissing goes on without packages that are installed and found nowhere.
 	AllowMissing bool
 	Runner       host.Runner
+	// XCATCFG is the environment variable of this name, which tells xCAT where its
+	// database is before anything else does.
+	XCATCFG string
+	// DatabaseServer is where the host's database server answers, HOST[:PORT] or
+	// the path of its socket, if it is not where the host's own files say.
+	DatabaseServer string
+	// WithLogs takes the tables too that the stack leaves out.
+	WithLogs bool
+	// Access lists who the database server lets in besides the host, and what of
+	// that could not be told; nil leaves it out.
+	Access func(ctx context.Context, root *host.Root, where database.Location) (access, warnings []string, err error)
 	// Skip are directories that are not captured wherever they lie: the
 	// destination of the export itself.
 	Skip map[host.Inode]bool

@@ -18,25 +18,19 @@ import (
 // depend on, and writes it as one layer. It is closed again at once, because
 // nobody can write to it meanwhile.
 func (c *capture) database(ctx context.Context) (err error) {
-	where, err := database.Locate(
-		func(p string) ([]byte, error) { return c.o.Root.ReadFile(p, 1<<20) },
-		func(p string) bool { st, err := c.o.Root.Stat(p); return err == nil && st.IsDir() },
-	)
+	where, err := c.locate()
 	if err != nil {
 		return err
 	}
-	if where.Engine != database.EngineSQLite {
-		return fmt.Errorf("engine %s: this version reads SQLite only", where.Engine)
-	}
-	dir, err := c.o.Root.Resolve(where.Dir)
+	all, err := c.open(ctx, where)
 	if err != nil {
 		return err
 	}
-	src, err := database.OpenSQLite(ctx, c.o.Root.Path(dir), database.SQLiteOptions{TempDir: c.o.TempDir})
+	defer func() { err = errors.Join(err, all.Close()) }()
+	src, err := c.withoutLogs(ctx, all)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, src.Close()) }()
 	tables, err := readTables(ctx, src, c.o.Stack.Wants())
 	if err != nil {
 		return err
@@ -44,9 +38,76 @@ func (c *capture) database(ctx context.Context) (err error) {
 	if err := c.bind(tables); err != nil {
 		return err
 	}
-	c.config.Database = artifact.Database{Engine: string(where.Engine), Dir: where.Dir}
+	c.config.Database.Skipped = tables.SkipTables()
+	if c.config.Database.Server != nil {
+		if err := c.describeServer(ctx, all, where, tables); err != nil {
+			return err
+		}
+	}
 	c.o.Progress.Phase("database", 0)
 	return c.layer(ctx, artifact.KindDatabase, func(w *partWriter) error { return c.dump(ctx, src, w) })
+}
+
+// locate finds out where the database is.
+func (c *capture) locate() (database.Location, error) {
+	where, err := database.Locate(c.o.XCATCFG,
+		func(p string) ([]byte, error) { return c.o.Root.ReadFile(p, 1<<20) },
+		func(p string) bool { st, err := c.o.Root.Stat(p); return err == nil && st.IsDir() },
+	)
+	if err != nil {
+		return where, err
+	}
+	c.config.Database = artifact.Database{Engine: string(where.Engine), Dir: where.Dir}
+	if where.Engine == database.EngineSQLite {
+		return where, nil
+	}
+	c.config.Database.Server = &artifact.DatabaseServer{Host: where.Host, Port: where.Port, Name: where.Name, User: where.User}
+	return where, nil
+}
+
+// ErrNoServer says that the database of a root is served by nobody.
+var ErrNoServer = errors.New("the server of a root that is not running does not run either")
+
+// open opens the database where it is, or where the options say it can be
+// reached.
+func (c *capture) open(ctx context.Context, where database.Location) (database.Source, error) {
+	switch {
+	case where.Engine == database.EngineSQLite:
+		dir, err := c.o.Root.Resolve(where.Dir)
+		if err != nil {
+			return nil, err
+		}
+		where.Dir = c.o.Root.Path(dir)
+	case c.o.DatabaseServer != "":
+		where.Host, where.Port = database.SplitServer(c.o.DatabaseServer)
+	case !c.o.Root.IsLive():
+		return nil, fmt.Errorf("engine %s: %w", where.Engine, ErrNoServer)
+	}
+	return database.Open(ctx, where, database.SQLiteOptions{TempDir: c.o.TempDir})
+}
+
+// withoutLogs returns src without the tables that the stack leaves out, and
+// writes down how many rows each has.
+func (c *capture) withoutLogs(ctx context.Context, src database.Source) (database.Source, error) {
+	if c.o.WithLogs {
+		return src, nil
+	}
+	tables, err := src.Tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range tables {
+		reason := c.o.Stack.LeavesTable(t)
+		if reason == "" {
+			continue
+		}
+		n, err := src.Count(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		c.config.Database.LeftOut = append(c.config.Database.LeftOut, artifact.TableLeftOut{Name: t, Rows: n, Reason: reason})
+	}
+	return database.Without(src, func(t string) bool { return c.o.Stack.LeavesTable(t) != "" }), nil
 }
 
 // bind joins the stack with the host's tables and homes, and learns its version.

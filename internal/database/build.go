@@ -61,12 +61,9 @@ func BuildSQLite(ctx context.Context, path string, s Schema, csv io.Reader) (t a
 // fill creates the table and stores the rows. There is no journal on disk: a
 // file that was not finished is removed, not recovered.
 func fill(ctx context.Context, path string, s Schema, csv io.Reader) (rows int64, err error) {
-	r, err := NewReader(csv, s.Table)
+	r, err := newSchemaReader(csv, s)
 	if err != nil {
 		return 0, err
-	}
-	if !slices.Equal(r.columns, s.names()) {
-		return 0, fmt.Errorf("table %q: header: columns are not those of the schema, or in another order", s.Table)
 	}
 	c, err := connect(ctx, path, "rw", 0)
 	if err != nil {
@@ -282,15 +279,16 @@ func readBack(ctx context.Context, path string, s Schema) (t artifact.Table, err
 }
 
 // syncFile makes a closed file and its name durable.
-func syncFile(path string) error {
-	for _, name := range []string{path, filepath.Dir(path)} {
-		f, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
-			return fmt.Errorf("sync: %w", err)
-		}
+func syncFile(path string) error { return errors.Join(syncPath(path), syncPath(filepath.Dir(path))) }
+
+// syncPath makes a file durable, or the names in a directory.
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("sync: %w", err)
 	}
 	return nil
 }

@@ -248,50 +248,6 @@ func (o rowOrder) pull(ctx context.Context, src Source) (next func() ([]Value, e
 	}, stop
 }
 
-// compareValues orders as SQLite does: NULL, numbers, text, blobs.
-func compareValues(a, b Value, numeric bool) int {
-	rankA, numberA := rank(a, numeric)
-	rankB, numberB := rank(b, numeric)
-	switch {
-	case rankA != rankB:
-		return rankA - rankB
-	case rankA != rankNumber:
-		return strings.Compare(a.Text, b.Text)
-	}
-	intA, errA := strconv.ParseInt(a.Text, 10, 64)
-	intB, errB := strconv.ParseInt(b.Text, 10, 64)
-	switch {
-	case errA == nil && errB == nil && intA < intB, numberA < numberB:
-		return -1
-	case errA == nil && errB == nil && intA > intB, numberA > numberB:
-		return 1
-	}
-	return 0
-}
-
-const (
-	rankNull = iota
-	rankNumber
-	rankText
-	rankBlob
-)
-
-func rank(v Value, numeric bool) (rank int, number float64) {
-	switch {
-	case v.Null:
-		return rankNull, 0
-	case v.Class == ClassBlob:
-		return rankBlob, 0
-	case v.Class == "" && !numeric:
-		return rankText, 0
-	}
-	f, err := parseReal(v.Text)
-	if err != nil {
-		return rankText, 0
-	}
-	return rankNumber, f
-}
-
 // maySecret reports whether a key column of this name can hold a secret; the
 // REST tokens of xCAT's table token do.
 func maySecret(column string) bool {

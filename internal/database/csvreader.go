@@ -43,6 +43,19 @@ func NewReader(r io.Reader, table string) (*Reader, error) {
 	return c, nil
 }
 
+// newSchemaReader reads the header line and checks that the columns are those of
+// s, in their order.
+func newSchemaReader(r io.Reader, s Schema) (*Reader, error) {
+	c, err := NewReader(r, s.Table)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Equal(c.columns, s.names()) {
+		return nil, fmt.Errorf("table %q: header: columns are not those of the schema, or in another order", s.Table)
+	}
+	return c, nil
+}
+
 func (c *Reader) header() (string, error) {
 	var line []byte
 	for {

@@ -14,8 +14,9 @@ import (
 // format: sha256 over
 //
 //	count of columns, then each column's name as length and bytes;
-//	per row, per column, one byte: 0 NULL, 1 text, 2 blob, 3 integer, 4 real
-//	(the last three where Class says so); for all but NULL length and bytes.
+//	per row, per column, one byte: 0 NULL, 1 text, 2 blob, 3 integer, 4 real,
+//	5 unicode (the last four where Class says so); for all but NULL length and
+//	bytes.
 //
 // Counts and lengths are unsigned varints (encoding/binary). Every row has as
 // many values as there are columns, so no two tables share an encoding.
@@ -65,6 +66,8 @@ func (d *digester) row(values []Value) {
 			tag = 3
 		case ClassReal:
 			tag = 4
+		case ClassUnicode:
+			tag = 5
 		}
 		d.buf = append(d.buf, tag)
 		d.text(v.Text)

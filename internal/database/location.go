@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"path"
 	"strings"
 )
@@ -18,59 +19,66 @@ const (
 	EngineMariaDB  Engine = "mariadb" // MySQL as well
 )
 
-// Location says where a management node keeps its database. The password that
-// stands beside the user in cfgloc is not taken over.
+// Engines lists the engines.
+func Engines() []Engine { return []Engine{EngineSQLite, EnginePostgres, EngineMariaDB} }
+
+// Location says where a management node keeps its database.
 type Location struct {
 	Engine Engine
 	Dir    string // of the SQLite files, a path of the host; "" for the others
-	Host   string // of the server; "" is the local socket
-	Port   string // "" is the engine's default
-	Name   string // of the database on the server
-	User   string
+	// Host is the server's: "" is the engine's usual socket, and what begins with
+	// "/" a socket (MariaDB) or the directory it lies in (PostgreSQL).
+	Host     string
+	Port     string // "" is the engine's default
+	Name     string // of the database on the server
+	User     string
+	Password Secret
 }
 
-const cfgloc = "/etc/xcat/cfgloc"
+// Cfgloc is the file that tells xCAT where its database is, a path of the host.
+const Cfgloc = "/etc/xcat/cfgloc"
 
 // Locate decides where the database is as xCAT does (get_xcatcfg in Table.pm):
-// the first line of /etc/xcat/cfgloc where there is one, else SQLite in
-// /opt/xcat/cfg if that directory exists, else in /etc/xcat. Both functions
-// take paths of the host; readFile's error for a missing file wraps
-// fs.ErrNotExist.
-//
-// The environment variable XCATCFG, which xCAT looks at first, is ignored on
-// purpose: it is that of whoever runs this program, while the daemon of the
-// management node, perhaps below another root, has its own.
-func Locate(readFile func(path string) ([]byte, error), isDir func(path string) bool) (Location, error) {
-	content, err := readFile(cfgloc)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Location{}, fmt.Errorf("database location: %s: %w", cfgloc, err)
+// the environment variable XCATCFG, whose value is env, then the first line of
+// /etc/xcat/cfgloc where there is one, else SQLite in /opt/xcat/cfg if that
+// directory exists, else in /etc/xcat. Both functions take paths of the host;
+// readFile's error for a missing file wraps fs.ErrNotExist.
+func Locate(env string, readFile func(path string) ([]byte, error), isDir func(path string) bool) (Location, error) {
+	from, line := "XCATCFG", env
+	if line == "" {
+		content, err := readFile(Cfgloc)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return Location{}, fmt.Errorf("database location: %s: %w", Cfgloc, err)
+		}
+		from = Cfgloc
+		line, _, _ = strings.Cut(string(content), "\n")
 	}
-	line, _, _ := strings.Cut(string(content), "\n")
 	if line == "" {
 		for _, dir := range []string{"/opt/xcat/cfg", "/etc/xcat"} {
 			if isDir(dir) {
 				return Location{Engine: EngineSQLite, Dir: dir}, nil
 			}
 		}
-		return Location{}, errors.New("database location: neither /etc/xcat/cfgloc nor /opt/xcat/cfg nor /etc/xcat exists")
+		return Location{}, fmt.Errorf("database location: neither /etc/xcat/cfgloc nor /opt/xcat/cfg nor /etc/xcat exists: %w", fs.ErrNotExist)
 	}
-	l, err := parseLocation(line)
+	l, err := ParseLocation(line)
 	if err != nil {
-		return Location{}, fmt.Errorf("database location: %s: %w", cfgloc, err)
+		return Location{}, fmt.Errorf("database location: %s: %w", from, err)
 	}
 	return l, nil
 }
 
-// parseLocation reads "ENGINE:SOURCE|USER|PASSWORD". What it cannot make sense
+// ParseLocation reads the first line of cfgloc, "ENGINE:SOURCE|USER|PASSWORD". What it cannot make sense
 // of is never quoted: it may be the password.
-func parseLocation(line string) (Location, error) {
+func ParseLocation(line string) (Location, error) {
 	connection, credentials, _ := strings.Cut(line, "|")
 	connection = strings.TrimPrefix(connection, "dbi:")
 	name, source, found := strings.Cut(connection, ":")
 	if !found { // xCAT takes it for a directory
 		name, source = "SQLite", line
 	}
-	user, _, _ := strings.Cut(credentials, "|")
+	user, password, _ := strings.Cut(credentials, "|")
+	password, _, _ = strings.Cut(password, "|") // as Perl's split does
 	switch name {
 	case "SQLite":
 		if !path.IsAbs(source) || strings.ContainsAny(source, "|\x00") {
@@ -78,9 +86,9 @@ func parseLocation(line string) (Location, error) {
 		}
 		return Location{Engine: EngineSQLite, Dir: path.Clean(source)}, nil
 	case "Pg":
-		return serverLocation(EnginePostgres, source, user)
+		return serverLocation(EnginePostgres, source, user, password)
 	case "mysql", "MariaDB":
-		return serverLocation(EngineMariaDB, source, user)
+		return serverLocation(EngineMariaDB, source, user, password)
 	case "DB2", "CSV":
 		return Location{}, fmt.Errorf("engine %s: not supported; move to SQLite, PostgreSQL or MariaDB first", name)
 	default:
@@ -90,8 +98,8 @@ func parseLocation(line string) (Location, error) {
 
 // serverLocation reads "dbname=xcatdb;host=10.0.0.1", the keys those of
 // DBD::Pg and DBD::mysql.
-func serverLocation(e Engine, source, user string) (Location, error) {
-	l := Location{Engine: e, User: user}
+func serverLocation(e Engine, source, user, password string) (Location, error) {
+	l := Location{Engine: e, User: user, Password: NewSecret(password)}
 	for pair := range strings.SplitSeq(source, ";") {
 		key, value, _ := strings.Cut(pair, "=")
 		switch strings.TrimSpace(key) {
@@ -107,4 +115,35 @@ func serverLocation(e Engine, source, user string) (Location, error) {
 		return Location{}, fmt.Errorf("engine %s: no database name", e)
 	}
 	return l, nil
+}
+
+// Line is the location as a line of cfgloc, with the password.
+func (l Location) Line() Secret {
+	if l.Engine == EngineSQLite {
+		return NewSecret("SQLite:" + l.Dir)
+	}
+	name := "Pg"
+	if l.Engine == EngineMariaDB {
+		name = "mysql"
+	}
+	line := name + ":dbname=" + l.Name
+	if l.Host != "" {
+		line += ";host=" + l.Host
+	}
+	if l.Port != "" {
+		line += ";port=" + l.Port
+	}
+	return NewSecret(line + "|" + l.User + "|" + l.Password.Reveal())
+}
+
+// SplitServer reads HOST, HOST:PORT, [ADDRESS]:PORT or a path, as Host and Port
+// of a Location.
+func SplitServer(s string) (host, port string) {
+	if strings.HasPrefix(s, "/") {
+		return s, ""
+	}
+	if h, p, err := net.SplitHostPort(s); err == nil {
+		return h, p
+	}
+	return strings.Trim(s, "[]"), ""
 }

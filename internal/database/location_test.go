@@ -1,7 +1,9 @@
 package database
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -9,8 +11,8 @@ import (
 )
 
 func TestLocate(t *testing.T) {
-	t.Setenv("XCATCFG", "SQLite:/from/the/environment")
 	for name, tc := range map[string]struct {
+		env    string // XCATCFG
 		cfgloc string // "" is no file
 		dirs   []string
 		want   Location
@@ -24,16 +26,19 @@ func TestLocate(t *testing.T) {
 		"empty_first_line": {cfgloc: "\nmysql:dbname=x|u|p\n", dirs: []string{"/etc/xcat"}, want: Location{Engine: EngineSQLite, Dir: "/etc/xcat"}},
 		"postgres": {
 			cfgloc: "Pg:dbname=xcatdb;host=10.10.0.1|xcatadm|s3cret\n",
-			want:   Location{Engine: EnginePostgres, Host: "10.10.0.1", Name: "xcatdb", User: "xcatadm"},
+			want:   Location{Engine: EnginePostgres, Host: "10.10.0.1", Name: "xcatdb", User: "xcatadm", Password: NewSecret("s3cret")},
 		},
 		"postgres_local": {
 			cfgloc: "dbi:Pg:dbname=xcatdb|xcatadm|s3cret",
-			want:   Location{Engine: EnginePostgres, Name: "xcatdb", User: "xcatadm"},
+			want:   Location{Engine: EnginePostgres, Name: "xcatdb", User: "xcatadm", Password: NewSecret("s3cret")},
 		},
 		"mysql": {
-			cfgloc: "mysql:dbname=xcatdb;host=db.example;port=3307|xcatadmin|s3|cret",
-			want:   Location{Engine: EngineMariaDB, Host: "db.example", Port: "3307", Name: "xcatdb", User: "xcatadmin"},
+			cfgloc: "mysql:dbname=xcatdb;host=db.example;port=3307|xcatadmin|s3cret|x",
+			want:   Location{Engine: EngineMariaDB, Host: "db.example", Port: "3307", Name: "xcatdb", User: "xcatadmin", Password: NewSecret("s3cret")},
 		},
+		"environment":  {env: "SQLite:/from/env", cfgloc: "DB2:x|u|p", want: Location{Engine: EngineSQLite, Dir: "/from/env"}},
+		"bad_env":      {env: "s3cret:x", err: "XCATCFG: engine is none of"},
+		"csv":          {cfgloc: "CSV:/x", err: "engine CSV: not supported"},
 		"no_name":      {cfgloc: "mysql:host=h|xcatadmin|s3cret", err: "no database name"},
 		"db2":          {cfgloc: "DB2:xcatdb|xcatdb|s3cret", err: "engine DB2: not supported"},
 		"unknown":      {cfgloc: "s3cret:x", err: "none of"},
@@ -42,7 +47,7 @@ func TestLocate(t *testing.T) {
 		"garbage_dirs": {cfgloc: "/x|s3cret", err: "neither ENGINE"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Locate(func(p string) ([]byte, error) {
+			got, err := Locate(tc.env, func(p string) ([]byte, error) {
 				if tc.cfgloc == "" || p != "/etc/xcat/cfgloc" {
 					return nil, &fs.PathError{Op: "open", Path: p, Err: fs.ErrNotExist}
 				}
@@ -60,6 +65,18 @@ func TestLocate(t *testing.T) {
 			}
 		})
 	}
-	_, err := Locate(func(string) ([]byte, error) { return nil, errors.New("input/output error") }, func(string) bool { return true })
+	if shown := fmt.Sprintf("%v %+v %#v %s %q %d", NewSecret("s3cret"), Location{Password: NewSecret("s3cret")}, NewSecret("s3cret"), NewSecret("s3cret"), NewSecret("s3cret"), NewSecret("s3cret")); strings.Contains(shown, "s3cret") {
+		t.Errorf("the password prints: %s", shown)
+	}
+	if shown, err := json.Marshal(Location{Password: NewSecret("s3cret")}); err != nil || strings.Contains(string(shown), "s3cret") {
+		t.Errorf("the password is in JSON: %s, %v", shown, err)
+	}
+	for _, line := range []string{"SQLite:/etc/xcat", "Pg:dbname=xcatdb;host=10.0.0.1|xcatadm|pw", "mysql:dbname=x;host=h;port=1|u|"} {
+		l, err := ParseLocation(line)
+		if err != nil || l.Line().Reveal() != line {
+			t.Errorf("%s is written as %s, %v", line, l.Line().Reveal(), err)
+		}
+	}
+	_, err := Locate("", func(string) ([]byte, error) { return nil, errors.New("input/output error") }, func(string) bool { return true })
 	wantError(t, err, "/etc/xcat/cfgloc", "input/output error")
 }

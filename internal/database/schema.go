@@ -15,6 +15,8 @@ type Schema struct {
 	Columns []Column `json:"columns"` // in schema order, which is that of the CSV
 	// Sequence is the last number an Auto column was given, nil if none was.
 	Sequence *int64 `json:"sequence,omitempty"`
+	// Collation is that of the table in MariaDB, "" elsewhere.
+	Collation string `json:"collation,omitempty"`
 	// SQLite is nil where the table came from another engine.
 	SQLite *SQLiteFacts `json:"sqlite,omitempty"`
 	// Classes lists the values that are exceptions to their column's type.
@@ -152,7 +154,7 @@ func (s Schema) validateClasses() error {
 		if r.Column < 0 || r.Column >= len(last) || r.First <= last[r.Column] || r.Last < r.First {
 			return fmt.Errorf("run of values of another class: column %d, rows %d to %d: out of range", r.Column, r.First, r.Last)
 		}
-		if r.Class != ClassBlob && r.Class != ClassInteger && r.Class != ClassReal {
+		if !slices.Contains([]Class{ClassBlob, ClassInteger, ClassReal, ClassUnicode}, r.Class) {
 			return fmt.Errorf("run of values of another class: class %q: unknown", r.Class)
 		}
 		last[r.Column] = r.Last

@@ -23,12 +23,22 @@ type Source interface {
 	// others: NULL first, numbers by value where the column holds such, text
 	// by its bytes. The first error of fn ends the reading and is returned.
 	Rows(ctx context.Context, table string, fn func(row []Value) error) error
+	// Count counts the rows of table without reading them.
+	Count(ctx context.Context, table string) (int64, error)
 	// LeftOut lists what was found beside the tables and is not read, with the
 	// reason.
 	LeftOut() []artifact.LeftOut
 	// Close ends the moment.
 	Close() error
 }
+
+// What keeps a database server from being used; errors of Open and OpenTarget
+// wrap them.
+var (
+	ErrUnreachable = errors.New("database server cannot be reached")
+	ErrDenied      = errors.New("database server refuses the login")
+	ErrNoDatabase  = errors.New("database is not on the server")
+)
 
 // Dumped is what Dump wrote.
 type Dumped struct {

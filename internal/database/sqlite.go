@@ -225,6 +225,18 @@ func (s *SQLite) Rows(ctx context.Context, table string, fn func([]Value) error)
 	return err
 }
 
+// Count implements Source.
+func (s *SQLite) Count(ctx context.Context, table string) (n int64, err error) {
+	f, err := s.file(table)
+	if err == nil {
+		err = f.conn.one(ctx, "SELECT count(*) FROM main."+quoteName(table), &n)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("table %q: count: %w", table, err)
+	}
+	return n, nil
+}
+
 func (s *SQLite) file(table string) (*tableFile, error) {
 	i, found := slices.BinarySearchFunc(s.files, table, func(f *tableFile, t string) int { return strings.Compare(f.table, t) })
 	if !found {

@@ -127,6 +127,24 @@ func (c *connection) pragmas(ctx context.Context, s *Schema) error {
 	return err
 }
 
+// keyTellsRows reports whether no two rows have the same key, so that the rows
+// can be read in the order of its index. SQLite takes NULL in a key, and any
+// number of them (https://www.sqlite.org/lang_createtable.html, "The PRIMARY KEY").
+func (c *connection) keyTellsRows(ctx context.Context, s Schema) (bool, error) {
+	var null []string
+	for _, col := range s.Columns {
+		if col.Key > 0 {
+			null = append(null, quoteName(col.Name)+" IS NULL")
+		}
+	}
+	if len(null) == 0 {
+		return false, nil
+	}
+	var some bool
+	err := c.one(ctx, "SELECT EXISTS (SELECT 1 FROM main."+quoteName(s.Table)+" WHERE "+strings.Join(null, " OR ")+")", &some)
+	return !some, err
+}
+
 // rows reads table in the order Source.Rows promises.
 func (c *connection) rows(ctx context.Context, s Schema, fn func([]Value) error) error {
 	values, sorted := make([]string, len(s.Columns)), make([]string, len(s.Columns))
@@ -137,8 +155,16 @@ func (c *connection) rows(ctx context.Context, s Schema, fn func([]Value) error)
 		values[i] = "+" + quoteName(col.Name)
 		kinds[i] = affinityOf(col.Type)
 	}
+	unique, err := c.keyTellsRows(ctx, s)
+	if err != nil {
+		return err
+	}
 	for i, at := range s.order() {
 		sorted[i] = quoteName(s.Columns[at].Name) + " COLLATE BINARY"
+		if unique && s.Columns[at].Key == 0 {
+			sorted = sorted[:i]
+			break
+		}
 	}
 	query := "SELECT " + strings.Join(values, ", ") + " FROM main." + quoteName(s.Table) +
 		" ORDER BY " + strings.Join(sorted, ", ")

@@ -28,6 +28,10 @@ const (
 	ClassBlob    Class = "blob"
 	ClassInteger Class = "integer"
 	ClassReal    Class = "real"
+	// ClassUnicode is a text of a PostgreSQL database in UTF8 with characters
+	// above U+00FF. All others there are the characters U+0000 to U+00FF that stand
+	// for the bytes xCAT has: see the Postgres source.
+	ClassUnicode Class = "unicode"
 )
 
 // affinity is what a column does to a value stored in it.
