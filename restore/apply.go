@@ -11,6 +11,8 @@ import (
 	"oras.land/oras-go/v2/content"
 
 	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/database"
+	"github.com/xcrate/xcrate/internal/dbserver"
 	"github.com/xcrate/xcrate/internal/host"
 )
 
@@ -34,6 +36,10 @@ type Result struct {
 	// Disabled are units that were enabled and are not to run here: on a standby
 	// all of the stack, else those that only scripts of packages had enabled.
 	Disabled []string `json:"disabled,omitempty"`
+	// SetUp is what was done to the database server, and Prepared what to tables
+	// that were there.
+	SetUp    []string `json:"database_set_up,omitempty"`
+	Prepared []string `json:"database_prepared,omitempty"`
 	// Lost names files with the extended attributes their filesystem did not take.
 	Lost map[string][]string `json:"lost,omitempty"`
 }
@@ -121,9 +127,17 @@ type applier struct {
 	work    *work
 	journal *journal
 	commit  *committer
+	staged  *host.Dir // the snapshot's tables, unpacked; nil for none
+	dump    *database.Files
 	tables  []stagedTable
-	result  *Result
-	lost    losses
+	known   []string // tables whose files an undo knows of, where the stack's program makes them
+
+	server     *dbserver.Server // nil where none was set up
+	stopServer func(context.Context) error
+	had        []artifact.Table // what the database on the server held
+	kept       bool             // a dump of it lies beside the journal
+	result     *Result
+	lost       losses
 
 	// How the host was before packages were installed and services stopped.
 	before          []artifact.Service
@@ -159,6 +173,7 @@ func (a *applier) run(ctx context.Context) (err error) {
 		places: a.places, near: near{root: a.Root}, beside: besides{work: a.work}, coming: map[string]bool{}, touched: map[string]bool{},
 	}
 	defer a.commit.near.close()
+	defer func() { err = errors.Join(err, a.closeDatabase(context.WithoutCancel(ctx), err != nil)) }()
 	return a.carryOut(ctx)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -14,61 +13,170 @@ import (
 	"github.com/xcrate/xcrate/internal/database"
 )
 
-// sqliteSuffixes are the files SQLite may keep beside a database. Left there,
-// the journal of an old database would be played into the new one.
-var sqliteSuffixes = []string{"-journal", "-wal", "-shm"}
-
 // database compares the tables of the snapshot with those of the host.
-func (p *planner) database(ctx context.Context) (err error) {
+func (p *planner) database(ctx context.Context) error {
 	p.plan.Database = DatabasePlan{Restore: []artifact.Table{}, Remove: []string{}}
-	want := p.snapshot.Config.Database
-	if !p.wants(artifact.KindDatabase) || len(p.snapshot.Layers(artifact.KindDatabase)) == 0 {
+	if p.goal == nil {
 		return nil
 	}
-	if want.Engine != string(database.EngineSQLite) {
-		return fmt.Errorf("database: engine %q: this version restores SQLite only", want.Engine)
+	plan, g := &p.plan.Database, p.goal
+	plan.Engine, plan.Dir, plan.ByStack = string(g.to.Engine), g.to.Dir, p.ByStack
+	if g.from != g.to.Engine {
+		plan.From = string(g.from)
 	}
-	if err := artifact.CheckPath(strings.TrimPrefix(want.Dir, "/")); err != nil {
-		return fmt.Errorf("config: database: %w", err)
-	}
-	p.plan.Database.Engine, p.plan.Database.Dir = want.Engine, want.Dir
-	have, err := p.hostTables(ctx, want.Dir)
-	if err != nil && ctx.Err() == nil {
-		// A broken database is what an import may be there to mend.
-		p.find(CodeDatabase, Block, "mend it, or have all of it replaced; the broken files are kept",
-			"the database in %s cannot be read: %v", p.Root.Path(want.Dir), err)
-		have, err = p.hostFiles(want.Dir)
-	}
+	have, err := p.currentTables(ctx)
 	if err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
-	for _, t := range want.Tables {
-		if slices.Contains(have, t) {
-			p.plan.Database.Same++
-			continue
-		}
-		p.plan.Database.Restore = append(p.plan.Database.Restore, t)
+	p.compareTables(have)
+	if err := p.planStale(ctx); err != nil {
+		return fmt.Errorf("database: %w", err)
 	}
-	for _, t := range have {
-		if !slices.ContainsFunc(want.Tables, func(w artifact.Table) bool { return w.Name == t.Name }) {
-			p.plan.Database.Remove = append(p.plan.Database.Remove, t.Name)
-		}
-		if nodes := t.Name == p.Stack.NodeTable && t.Rows > 0; nodes && !slices.Contains(want.Tables, t) {
-			p.find(CodeNodes, Block, "give another root, or a host without managed nodes",
-				"the database in %s has %d managed nodes of its own, which the snapshot's would replace", p.Root.Path(want.Dir), t.Rows)
-		}
+	if err := p.checkRows(ctx); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	if plan.Cfgloc, err = p.planCfgloc(); err != nil {
+		return err
 	}
 	return p.databaseSpace()
 }
 
-// databaseSpace counts what the new files need: the CSV and its index, about
-// three times the rows' bytes.
+// currentTables sums up what is where the database goes.
+func (p *planner) currentTables(ctx context.Context) ([]artifact.Table, error) {
+	if p.goal.to.Engine != database.EngineSQLite {
+		return p.serverTables(ctx)
+	}
+	have, err := p.hostTables(ctx, p.goal.to.Dir)
+	if err != nil && ctx.Err() == nil {
+		// A broken database is what an import may be there to mend.
+		p.find(CodeDatabase, Block, "mend it, or have all of it replaced; the broken files are kept",
+			"the database in %s cannot be read: %v", p.Root.Path(p.goal.to.Dir), err)
+		have, err = p.hostFiles(p.goal.to.Dir)
+	}
+	return have, err
+}
+
+// compareTables plans what differs between have and the snapshot. A table that
+// the snapshot left out on purpose is no reason to lose the host's.
+func (p *planner) compareTables(have []artifact.Table) {
+	plan, want := &p.plan.Database, p.snapshot.Config.Database
+	for _, t := range want.Tables {
+		if slices.Contains(have, t) {
+			plan.Same++
+			continue
+		}
+		plan.Restore = append(plan.Restore, t)
+	}
+	for _, t := range have {
+		switch {
+		case slices.ContainsFunc(want.Tables, func(w artifact.Table) bool { return w.Name == t.Name }):
+		case slices.ContainsFunc(want.LeftOut, func(l artifact.TableLeftOut) bool { return l.Name == t.Name }):
+			if t.Rows > 0 {
+				plan.Keep = append(plan.Keep, t.Name)
+			}
+		case p.goal.to.Engine == database.EngineSQLite || t.Rows > 0:
+			plan.Remove = append(plan.Remove, t.Name)
+		}
+		p.checkNodes(t, p.where(p.goal.to))
+	}
+}
+
+// checkNodes refuses to replace a cluster that is not the snapshot's.
+func (p *planner) checkNodes(t artifact.Table, where string) {
+	if t.Name == p.Stack.NodeTable && t.Rows > 0 && !slices.Contains(p.snapshot.Config.Database.Tables, t) {
+		p.find(CodeNodes, Block, "give another root, or a host without managed nodes",
+			"the database in %s has %d managed nodes of its own, which the snapshot's would replace", where, t.Rows)
+	}
+}
+
+// where names the place of a database for people.
+func (p *planner) where(l database.Location) string {
+	if l.Engine == database.EngineSQLite {
+		return p.Root.Path(l.Dir)
+	}
+	return serverTitle(l)
+}
+
+func serverTitle(l database.Location) string {
+	at := l.Host
+	if at == "" {
+		at = "the local socket"
+	}
+	if l.Port != "" {
+		at += " port " + l.Port
+	}
+	return fmt.Sprintf("%s on %s, user %s", l.Name, at, l.User)
+}
+
+// planStale looks at a database the host has elsewhere than where the snapshot's
+// goes.
+func (p *planner) planStale(ctx context.Context) error {
+	own, to := p.goal.own, p.goal.to
+	switch {
+	case own == nil, own.Engine == to.Engine && own.Dir == to.Dir:
+		return nil
+	case own.Engine != database.EngineSQLite:
+		p.find("database-left", Warn, "drop it there once nobody needs it any more",
+			"the host's database so far, %s, is not used any more and stays", p.where(*own))
+		return nil
+	}
+	tables, err := p.hostTables(ctx, own.Dir)
+	if err != nil && ctx.Err() == nil { // it goes, so what is in it matters for the nodes only
+		tables, err = p.hostFiles(own.Dir)
+	}
+	for _, t := range tables {
+		p.checkNodes(t, p.where(*own))
+		p.plan.Database.Stale = append(p.plan.Database.Stale, t.Name)
+	}
+	return err
+}
+
+// planCfgloc compares the host's cfgloc with what it is to hold.
+func (p *planner) planCfgloc() (string, error) {
+	if !p.goal.manages {
+		return "", nil
+	}
+	have, err := p.Root.ReadFile(database.Cfgloc, 1<<20)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if p.goal.cfgloc == nil {
+			return "", nil
+		}
+		return cfglocWrite, nil
+	case err != nil:
+		return "", err
+	case p.goal.cfgloc == nil:
+		return cfglocRemove, nil
+	}
+	st, err := p.Root.Lstat(database.Cfgloc)
+	if err != nil || string(have) != string(p.goal.cfgloc) || st.Mode&0o7777 != 0o600 {
+		return cfglocWrite, err
+	}
+	return "", nil
+}
+
+// What becomes of cfgloc.
+const (
+	cfglocWrite  = "write"
+	cfglocRemove = "remove"
+)
+
+// databaseSpace counts what is needed: the staged CSV, the new files, which are
+// the CSV and its index, and what an engine writes before it lets go of the old.
 func (p *planner) databaseSpace() error {
 	if len(p.plan.Database.Restore) == 0 {
 		return nil
 	}
 	sum, _ := p.snapshot.Config.Kind(artifact.KindDatabase)
-	return p.addNeed(path.Join(p.plan.Database.Dir, "x"), 3*sum.Bytes+int64(len(p.plan.Database.Restore))*16<<10)
+	files := int64(len(p.plan.Database.Restore)) * 16 << 10
+	if err := p.addNeed(path.Join(StateDir, "x"), sum.Bytes+files); err != nil {
+		return err
+	}
+	dir := p.goal.to.Dir
+	if dir == "" {
+		dir = "/var/lib"
+	}
+	return p.addNeed(path.Join(dir, "x"), 3*sum.Bytes+files)
 }
 
 // hostFiles lists the tables in dir by their files, none if there is no
@@ -93,11 +201,7 @@ func (p *planner) hostTables(ctx context.Context, dir string) (_ []artifact.Tabl
 	if err != nil || len(files) == 0 {
 		return nil, err
 	}
-	resolved, err := p.Root.Resolve(dir)
-	if err != nil {
-		return nil, err
-	}
-	src, err := database.OpenSQLite(ctx, p.Root.Path(resolved), database.SQLiteOptions{TempDir: p.TempDir})
+	src, err := p.openSQLite(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -105,202 +209,11 @@ func (p *planner) hostTables(ctx context.Context, dir string) (_ []artifact.Tabl
 	return database.Summarise(ctx, src)
 }
 
-// stagedTable is a database file that was built and read back.
-type stagedTable struct {
-	table artifact.Table
-	slot  string
-}
-
-// stageDatabase builds a file per table to be restored, and compares what it
-// holds with what the config says of the source.
-func (a *applier) stageDatabase(ctx context.Context) error {
-	want := map[string]artifact.Table{}
-	for _, t := range a.plan.Database.Restore {
-		want[t.Name] = t
-	}
-	if len(want) == 0 {
-		return nil
-	}
-	if err := a.buildTables(ctx, want); err != nil {
-		return fmt.Errorf("database: %w", err)
-	}
-	if len(a.tables) != len(want) {
-		return fmt.Errorf("database: %d tables of %d are in the layer", len(a.tables), len(want))
-	}
-	return a.work.sync()
-}
-
-func (a *applier) buildTables(ctx context.Context, want map[string]artifact.Table) (err error) {
-	l, err := artifact.OpenLayer(ctx, a.fetcher, a.snapshot.Layers(artifact.KindDatabase)[0])
+// openSQLite opens the SQLite files in dir, a path of the host.
+func (p *planner) openSQLite(ctx context.Context, dir string) (database.Source, error) {
+	resolved, err := p.Root.Resolve(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer l.End(ctx, &err)
-	schemas := map[string]database.Schema{}
-	for {
-		e, r, err := l.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if e.Path == artifact.SchemaFile {
-			if schemas, err = readSchemas(r); err != nil {
-				return err
-			}
-			continue
-		}
-		name := strings.TrimSuffix(strings.TrimPrefix(e.Path, artifact.TablesDir+"/"), ".csv")
-		t, ok := want[name]
-		if !ok {
-			continue
-		}
-		if err := a.buildTable(ctx, t, schemas, r); err != nil {
-			return fmt.Errorf("table %q: %w", name, err)
-		}
-	}
-}
-
-const maxSchemas = 64 << 20
-
-func readSchemas(r io.Reader) (map[string]database.Schema, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxSchemas))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", artifact.SchemaFile, err)
-	}
-	list, err := database.ParseSchemas(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", artifact.SchemaFile, err)
-	}
-	byName := map[string]database.Schema{}
-	for _, s := range list {
-		byName[s.Table] = s
-	}
-	return byName, nil
-}
-
-func (a *applier) buildTable(ctx context.Context, want artifact.Table, schemas map[string]database.Schema, csv io.Reader) error {
-	schema, ok := schemas[want.Name]
-	if !ok {
-		return fmt.Errorf("no schema in %s", artifact.SchemaFile)
-	}
-	p := a.tablePath(want.Name)
-	d, err := a.work.beside(p)
-	if err != nil {
-		return err
-	}
-	slot := a.work.slot()
-	got, err := database.BuildSQLite(ctx, a.Root.Path(path.Join(d.Path(), slot)), schema, csv)
-	if err != nil {
-		return err
-	}
-	if got != want {
-		return fmt.Errorf("built with %d rows, digest %s; the snapshot has %d, %s", got.Rows, got.Digest, want.Rows, want.Digest)
-	}
-	a.tables = append(a.tables, stagedTable{table: want, slot: slot})
-	return nil
-}
-
-// tablePath is the file of a table on the host.
-func (a *applier) tablePath(name string) string {
-	return path.Join(a.plan.Database.Dir, name+database.SQLiteSuffix)
-}
-
-// placeDatabase renames the built files into place. Journals of the files they
-// replace go first, and tables the snapshot does not have go too.
-func (a *applier) placeDatabase(ctx context.Context) error {
-	gone := slices.Clone(a.plan.Database.Remove)
-	for _, t := range a.tables {
-		gone = append(gone, t.table.Name)
-	}
-	for _, name := range gone {
-		for _, suffix := range sqliteSuffixes {
-			if err := a.removeIfThere(a.tablePath(name) + suffix); err != nil {
-				return err
-			}
-		}
-	}
-	for _, name := range a.plan.Database.Remove {
-		if err := a.removeIfThere(a.tablePath(name)); err != nil {
-			return err
-		}
-	}
-	changes := make([]change, 0, len(a.tables))
-	for _, t := range a.tables {
-		p := a.tablePath(t.table.Name)
-		e := artifact.Entry{
-			Path: strings.TrimPrefix(p, "/"), Type: artifact.TypeFile, Mode: 0o600, User: "root", Group: "root",
-			MTime: artifact.Time{Sec: a.Now.Unix()},
-		}
-		changes = append(changes, change{entry: e, path: p, slot: t.slot, plain: true})
-	}
-	return a.commit.commit(ctx, changes...)
-}
-
-func (a *applier) removeIfThere(p string) error {
-	_, err := a.Root.Lstat(p)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return a.commit.remove(p)
-}
-
-// databaseAgain is what is left to do about the database after packages were
-// installed: again was planned then.
-func (a *applier) databaseAgain(ctx context.Context, again DatabasePlan) error {
-	var more []artifact.Table
-	for _, t := range again.Restore {
-		if !slices.ContainsFunc(a.tables, func(s stagedTable) bool { return s.table == t }) {
-			more = append(more, t)
-		}
-	}
-	a.plan.Database.Remove = again.Remove
-	if len(more) == 0 {
-		return nil
-	}
-	built := len(a.tables)
-	want := map[string]artifact.Table{}
-	for _, t := range more {
-		want[t.Name] = t
-	}
-	if err := a.buildTables(ctx, want); err != nil {
-		return fmt.Errorf("database: %w", err)
-	}
-	if len(a.tables)-built != len(more) {
-		return fmt.Errorf("database: %d tables of %d are in the layer", len(a.tables)-built, len(more))
-	}
-	a.plan.Database.Restore = append(a.plan.Database.Restore, more...)
-	return a.work.sync()
-}
-
-// readBack reads every table from where it is now and compares it with the
-// snapshot: nothing but the rows themselves proves that they are there.
-func (a *applier) readBack(ctx context.Context) error {
-	want := a.snapshot.Config.Database.Tables
-	if a.plan.Database.Engine == "" {
-		return nil
-	}
-	have, err := a.hostTables(ctx, a.plan.Database.Dir)
-	if err != nil {
-		return fmt.Errorf("database: reading back: %w", err)
-	}
-	for _, w := range want {
-		i := slices.IndexFunc(have, func(t artifact.Table) bool { return t.Name == w.Name })
-		switch {
-		case i < 0:
-			return fmt.Errorf("database: table %q: not there after the restore", w.Name)
-		case have[i] != w:
-			return fmt.Errorf("database: table %q: read back %d rows with digest %s, the snapshot has %d with %s",
-				w.Name, have[i].Rows, have[i].Digest, w.Rows, w.Digest)
-		}
-	}
-	if len(have) != len(want) {
-		return fmt.Errorf("database: %d tables after the restore, the snapshot has %d", len(have), len(want))
-	}
-	a.result.Tables = len(want)
-	return nil
+	return database.OpenSQLite(ctx, p.Root.Path(resolved), database.SQLiteOptions{TempDir: p.TempDir})
 }

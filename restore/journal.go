@@ -37,6 +37,8 @@ const (
 	opSaved    op = "saved"    // savedFile holds Trees; undo: put them back
 	opMade     op = "made"     // packages may make Path; undo: remove it, whatever it is
 	opKeep     op = "keep"     // packages may remove directory Path; undo: make it again, as Entry
+	opTables   op = "tables"   // keptDir holds what the database held, on the host's own server of engine Path or, without one, elsewhere; undo: put it back
+	opServer   op = "server"   // actsFile lists what is done to the server of engine Path; undo: take it back
 	opPackages op = "packages" // packagesBefore says what was installed; undo: that again
 )
 

@@ -10,6 +10,7 @@ import (
 	"oras.land/oras-go/v2/content"
 
 	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/database"
 	"github.com/xcrate/xcrate/internal/host"
 	"github.com/xcrate/xcrate/internal/pkgmgr"
 	"github.com/xcrate/xcrate/internal/progress"
@@ -35,13 +36,21 @@ type Options struct {
 	Standby bool
 	// TempDir is a directory of this machine for private copies of database
 	// files that cannot be read in place.
-	TempDir  string
+	TempDir string
+	// Engine is the database engine to restore into, "" for that of the source.
+	Engine database.Engine
+	// RemoteDatabase restores into a database server on another machine too.
+	RemoteDatabase bool
+	// ByStack has the stack's own program restore the database.
+	ByStack  bool
 	Progress progress.Sink // nil for none
 	// Workers is how many parts are unpacked side by side, 0 for one per core.
 	// The result does not depend on it.
 	Workers int
 
 	fault func() error // called before each step of a commit; nil but in tests
+	// stackWithin is how long the stack's own program may take, 0 for the usual.
+	stackWithin time.Duration
 	// detect finds the package manager: pkgmgr.Detect but in tests.
 	detect func(context.Context, *host.Root, host.Runner) (pkgmgr.Manager, error)
 }
@@ -69,6 +78,7 @@ type planner struct {
 	owners   *owners
 	manager  pkgmgr.Manager
 	mirrored *mirror
+	goal     *goal // nil where the database stays as it is
 	mount    mountOf
 	need     map[uint64]*Space
 }
@@ -109,7 +119,7 @@ func newPlanner(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o 
 		},
 	}
 	for _, step := range []func(context.Context) error{
-		p.packages, p.checkLocal, p.accounts, p.files, p.mirrors, p.database, p.services, p.guardFindings, p.preflight,
+		p.packages, p.checkLocal, p.accounts, p.findGoal, p.files, p.mirrors, p.database, p.services, p.guardFindings, p.preflight,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -163,7 +173,7 @@ func (p *planner) files(ctx context.Context) error {
 		}
 		p.mirrored.note(e, p.target(e), p.placed(e.Kind))
 		p.plan.files.states = append(p.plan.files.states, notPlaced)
-		if !p.placed(e.Kind) {
+		if !p.placed(e.Kind) || p.goal != nil && p.goal.manages && e.Path == cfglocPath {
 			return nil
 		}
 		if sums[e.Kind] == nil {

@@ -32,7 +32,9 @@ func (a *applier) order() []act {
 		{"accounts", "before files: owners are known by name", a.placeAccounts},
 		{"remove", "before files: certificates of another CA must not mix with the restored ones", a.placeRemovals},
 		{"files", "before the database: it may lie in a directory that comes with them", a.placeTrees},
+		{"server", "before the tables: who reads them has to be known to it", a.setUpServer},
 		{"database", "after xcatd was stopped, which keeps its tables open", a.placeDatabase},
+		{"cfgloc", "once the tables are there: xCAT waits for minutes for a database that does not answer", a.placeCfgloc},
 		{"directories", "last of all changes: each changes the time of the directory it is in", a.finishDirectories},
 		{"read back", "the database is only restored when every row of it was read and is equal", a.readBack},
 	}
@@ -46,6 +48,9 @@ func (a *applier) carryOut(ctx context.Context) error {
 		}
 	}
 	a.result.Lost = a.lost.byPath
+	if err := errors.Join(a.dropStaged(), a.leaveServer(ctx)); err != nil {
+		return err
+	}
 	if err := a.work.sync(); err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/dbserver"
+	"github.com/xcrate/xcrate/internal/host"
 	"github.com/xcrate/xcrate/internal/pkgmgr"
 )
 
@@ -99,11 +101,28 @@ func (p *planner) compareInstalled(wanted, have []artifact.Package) {
 		p.find(CodeNewerPackages, Block, "start from a fresh install, or have the older ones put in their place",
 			"newer than in the snapshot: %s", strings.Join(newer, ", "))
 	}
+	byName := p.serverPackages()
 	for _, pkg := range p.snapshot.Config.DistroPackages {
-		if !names[pkg.Name] && !slices.Contains(plan.Names, pkg.Name) {
-			plan.Names = append(plan.Names, pkg.Name)
+		byName = append(byName, pkg.Name)
+	}
+	for _, name := range byName {
+		if !names[name] && !slices.Contains(plan.Names, name) {
+			plan.Names = append(plan.Names, name)
 		}
 	}
+}
+
+// serverPackages are those of the database server an import changes to. The
+// snapshot lists that of the source.
+func (p *planner) serverPackages() []string {
+	if p.Engine == "" || string(p.Engine) == p.snapshot.Config.Database.Engine || !p.wants(artifact.KindDatabase) {
+		return nil
+	}
+	facts, err := host.ReadFacts(p.Root)
+	if err != nil {
+		return nil // said where the distro is checked
+	}
+	return dbserver.Packages(facts.Distro, p.Engine)
 }
 
 // repositoryPlan decides how the repository is made known to the manager, and has

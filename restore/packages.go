@@ -126,10 +126,11 @@ func without(all, some []string) []string {
 }
 
 // compareAgain plans once more after packages were installed, because they may
-// have made accounts and replaced files that were as the snapshot has them.
+// have made accounts and replaced files that were as the snapshot has them. The
+// database is compared again in any case: xcatd writes to it when it is stopped.
 func (a *applier) compareAgain(ctx context.Context) error {
 	if !a.installs() {
-		return nil
+		return a.compareDatabase(ctx)
 	}
 	accounts, err := host.ReadAccounts(a.Root)
 	if err != nil {
@@ -137,10 +138,7 @@ func (a *applier) compareAgain(ctx context.Context) error {
 	}
 	a.owners.accounts = accounts
 	a.commit.ownersChanged = true
-	again := &planner{
-		Options: a.Options, fetcher: a.fetcher, snapshot: a.snapshot, owners: a.owners, plan: &Plan{},
-		need: map[uint64]*Space{}, mount: mountOf{root: a.Root}, places: a.places,
-	}
+	again := a.again()
 	again.Skip = append([]artifact.Kind{artifact.KindPackages}, a.Skip...)
 	for _, step := range []func(context.Context) error{again.accounts, again.files, again.mirrors, again.database} {
 		if err := step(ctx); err != nil {
@@ -166,6 +164,14 @@ func (a *applier) compareAgain(ctx context.Context) error {
 	}
 	a.plan.Remove, a.plan.Accounts = again.plan.Remove, again.plan.Accounts
 	return a.databaseAgain(ctx, again.plan.Database)
+}
+
+// again is a planner that looks at the host as it is now.
+func (a *applier) again() *planner {
+	return &planner{
+		Options: a.Options, fetcher: a.fetcher, snapshot: a.snapshot, owners: a.owners, plan: &Plan{},
+		need: map[uint64]*Space{}, mount: mountOf{root: a.Root}, places: a.places, goal: a.goal,
+	}
 }
 
 // dropUnused takes over the states the entries have now, and removes what was

@@ -54,13 +54,36 @@ type FilePlan struct {
 	Beside bool `json:"beside,omitempty"`
 }
 
-// DatabasePlan says which tables would be restored.
+// DatabasePlan says what would become of the database.
 type DatabasePlan struct {
-	Engine  string           `json:"engine"`
-	Dir     string           `json:"dir"`
+	Engine string `json:"engine"`         // that it goes into, "" if it stays as it is
+	From   string `json:"from,omitempty"` // that of the source, if it is another
+	Dir    string `json:"dir,omitempty"`  // of the SQLite files
+	// Server is the database on a server, for people: "xcatdb on 10.0.0.1, user
+	// xcatadm". SetUp is what has to be done there first, Notes what else is to be
+	// known of it.
+	Server  string           `json:"server,omitempty"`
+	SetUp   []string         `json:"set_up,omitempty"`
+	Notes   []string         `json:"notes,omitempty"`
 	Restore []artifact.Table `json:"restore"`
 	Same    int              `json:"same"`
-	Remove  []string         `json:"remove"` // tables the snapshot does not have
+	// Remove are tables the snapshot does not have: their files go, on a server
+	// their rows. Keep are those that it leaves out on purpose: they stay.
+	Remove []string `json:"remove"`
+	Keep   []string `json:"keep,omitempty"`
+	// Stale are SQLite tables of the host that nothing reads once the database is
+	// elsewhere: they go.
+	Stale []string `json:"stale,omitempty"`
+	// Cfgloc says what becomes of the file that tells the stack where its database
+	// is: "write", "remove", "" for nothing.
+	Cfgloc string `json:"cfgloc,omitempty"`
+	// ByStack says that the stack's own program restores the tables.
+	ByStack bool `json:"by_stack,omitempty"`
+}
+
+// changes reports whether anything of the database has to be changed.
+func (d DatabasePlan) changes() bool {
+	return len(d.Restore)+len(d.Remove)+len(d.Stale)+len(d.SetUp) > 0 || d.Cfgloc != ""
 }
 
 // Account is a user or group to be made, with the id it gets here.
@@ -79,7 +102,7 @@ type Space struct {
 // Empty reports whether the plan changes nothing.
 func (p *Plan) Empty() bool {
 	return !p.files.anyMissing() && len(p.Packages.Install)+len(p.Packages.Names) == 0 && p.Packages.Definition == "" && len(p.Disable) == 0 && (!p.Standby || len(p.Services) == 0) && len(p.Remove) == 0 &&
-		len(p.Database.Restore) == 0 && len(p.Database.Remove) == 0 && len(p.Accounts) == 0
+		!p.Database.changes() && len(p.Accounts) == 0
 }
 
 // Blocked returns the findings that stop an import.
@@ -125,6 +148,9 @@ const (
 	CodeServiceNode   = "service-node"     // the host is a service node
 	CodeNodes         = "existing-nodes"   // the host's database has managed nodes that would be replaced
 	CodeDatabase      = "database-damaged" // the host's database cannot be read
+	CodeRows          = "database-rows"    // rows that the engine asked for could not hold
+	CodeColumns       = "database-columns" // columns that the host's tables lack
+	CodeServer        = "database-server"  // the database server is not to be had
 	CodeSpace         = "space"            // too little free space
 	CodeNotRoot       = "not-root"         // owners cannot be set
 	CodeConflict      = "type-conflict"    // a directory where a file goes, or the other way round

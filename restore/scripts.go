@@ -52,6 +52,9 @@ func (a *applier) remember(ctx context.Context) (err error) {
 	if !a.installs() {
 		return a.journal.sync()
 	}
+	if err := a.keepBefore(ctx); err != nil {
+		return err
+	}
 	if a.installedBefore, err = a.manager.Installed(ctx); err != nil {
 		return fmt.Errorf("packages: %w", err)
 	}

@@ -118,10 +118,11 @@ func (a *applier) belongs(unit string) bool {
 // even if one does not start.
 func (a *applier) startServices(ctx context.Context) error {
 	var errs []error
-	for _, unit := range a.stopped {
-		if a.Standby || !a.belongs(unit) {
-			continue
-		}
+	units := slices.DeleteFunc(slices.Clone(a.stopped), func(unit string) bool { return a.Standby || !a.belongs(unit) })
+	if unit := a.serverUnit(); unit != "" && !slices.Contains(units, unit) {
+		units = slices.Insert(units, 0, unit) // Debian's stands for the one that runs already
+	}
+	for _, unit := range units {
 		if err := service.Start(ctx, a.Runner, unit); err != nil {
 			errs = append(errs, fmt.Errorf("service %s: %w", unit, err))
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/archive"
+	"github.com/xcrate/xcrate/internal/database"
 	"github.com/xcrate/xcrate/internal/host"
 )
 
@@ -90,6 +91,9 @@ func (u *undoer) undo(ctx context.Context) error {
 	if err == nil { // all of it can be read, before anything is put back
 		err = readBackwards(u.state, func(record) error { return nil })
 	}
+	if err == nil {
+		err = u.endStack(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -121,6 +125,10 @@ func (u *undoer) step(ctx context.Context, r record) error {
 		return err
 	}
 	switch r.Op {
+	case opTables:
+		return u.tables(ctx, r.Path != "")
+	case opServer:
+		return u.acted(ctx, database.Engine(r.Path))
 	case opPackages:
 		return u.packages(ctx)
 	case opSaved:
