@@ -34,10 +34,11 @@ build: ## build bin/xcrate, static
 	$(STATIC) go build -ldflags '$(LDFLAGS)' -o bin/xcrate ./cmd/xcrate
 
 # The race detector needs cgo and a C compiler; nothing else here does. -timeout is for the tests that make a whole
-# root with a real package manager on a slow machine.
+# root with a real package manager on a slow machine. One package more than cores at a time: those with servers and
+# package managers wait as much as they work.
 test: tools ## run every test with the race detector; as root it installs what the tests need
 	@bash .ci/deps >&2
-	PATH="$(TOOLS):$$PATH" CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m $(TESTFLAGS) $(PACKAGES)
+	PATH="$(TOOLS):$$PATH" CGO_ENABLED=1 go test -race -shuffle=on -p $$(($$(nproc) + 1)) -timeout 28m $(TESTFLAGS) $(PACKAGES)
 
 vet:
 	$(STATIC) go vet $(PACKAGES)

@@ -163,7 +163,7 @@ func TestRealDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	xcrate(t, exitWarnings, "export", usb, "--root", mn)
+	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--with-logs")
 	xcrate(t, exitWarnings, "import", usb, "--root", back, "--yes", "--only", "database")
 	want, err := database.OpenSQLite(t.Context(), filepath.Dir(files[0]), database.SQLiteOptions{TempDir: t.TempDir()})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"syscall"
 
@@ -124,6 +125,9 @@ func hintFor(err error) string {
 	}
 	for _, a := range advice {
 		if errors.Is(err, a.is) {
+			if errors.Is(a.is, fs.ErrPermission) && os.Geteuid() == 0 {
+				return "" // root is refused too, by chattr or SELinux
+			}
 			return a.text
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/database"
+	"github.com/xcrate/xcrate/internal/dbserver"
 	"github.com/xcrate/xcrate/internal/host"
 	"github.com/xcrate/xcrate/internal/service"
 	"github.com/xcrate/xcrate/internal/stack"
@@ -38,6 +40,9 @@ type exportOptions struct {
 	missing     bool // packages, gone on without
 	all         bool // packages, not only the installed ones
 	caFile      string
+
+	withLogs bool   // tables that are left out by default
+	dbServer string // where the database answers
 }
 
 func newExport(a *app) *cobra.Command {
@@ -68,6 +73,8 @@ that nobody touched since are not even read.`,
 	f.StringArrayVar(&o.packages, "packages", nil, "take packages of `WHERE` (repeatable):\ndirectory, tarball, URL of a repository,\n.repo or .list file, or source of apt;\nauto: where this node has them (default);\nnone: capture no packages")
 	f.BoolVar(&o.all, "all-packages", false, "take all that xCAT's own places offer,\nnot only what is installed (service nodes)")
 	f.StringVar(&o.caFile, "ca-file", "", "trust servers of packages by the\ncertificates in `FILE` (PEM)")
+	f.BoolVar(&o.withLogs, "with-logs", false, "take the tables of logs and logins too:\nauditlog, eventlog, performance, token")
+	f.StringVar(&o.dbServer, "db-server", "", "the database answers at `HOST`[:PORT] or on the\nsocket /PATH, not where cfgloc says")
 	f.StringVar(&o.tag, "tag", "", "`NAME` of the snapshot\n(default: host name and UTC time)")
 	f.BoolVar(&o.missing, "allow-missing-packages", false, "go on without installed packages that are\nfound nowhere, and list them")
 	f.StringVar(&o.base, "base", "", "take unchanged parts from this snapshot `SRC`\n(default: the one before in DEST)")
@@ -178,18 +185,47 @@ func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, des
 		Root: root, Stack: stack.XCAT(), Packages: o.packages, Auto: auto, NoPackages: none,
 		AllowMissing: o.missing, AllPackages: o.all, Repository: restore.RepositoryDir,
 		CAFile: o.caFile, Proxy: http.ProxyFromEnvironment,
+		XCATCFG: a.xcatcfg(root), DatabaseServer: o.dbServer, WithLogs: o.withLogs,
+		Access: func(ctx context.Context, root *host.Root, l database.Location) (entries, warnings []string, err error) {
+			return dbserver.Access(ctx, root, a.runner, l.Engine, l.Name, l.User)
+		},
 		Skip: map[host.Inode]bool{inode: true}, Mounts: cleaned(o.mounts), IgnoreUnreadable: o.unreadable, TempDir: temp,
 		Runner: a.runner, Tool: "xcrate " + version, Now: a.now(), Progress: p,
 		Services: a.serviceStates, Compression: compression, Base: base, Settle: settle, Workers: o.workers,
 	})
+	if errors.Is(err, layers.ErrNoServer) {
+		return nil, hint(err, "export on the machine itself, or start its server and say where: --db-server HOST")
+	}
 	if err != nil {
-		return nil, err
+		return nil, databaseHint(err)
 	}
 	s, err := a.commit(ctx, w, captured, dest, o)
 	if err == nil {
 		a.remember(root, o, captured.Known, known)
 	}
 	return s, err
+}
+
+// xcatcfg is what the environment tells xCAT about its database. Of another root
+// it says nothing.
+func (a *app) xcatcfg(root *host.Root) string {
+	if !root.IsLive() {
+		return ""
+	}
+	return a.env("XCATCFG")
+}
+
+// databaseHint adds what to do about a database server that does not answer.
+func databaseHint(err error) error {
+	switch {
+	case errors.Is(err, database.ErrUnreachable):
+		return hint(err, "start the database server, see: systemctl status postgresql mariadb")
+	case errors.Is(err, database.ErrDenied):
+		return hint(err, "user and password are those of /etc/xcat/cfgloc: does xCAT itself still get in? tabdump site")
+	case errors.Is(err, database.ErrNoDatabase):
+		return hint(err, "its name is that of /etc/xcat/cfgloc: does xCAT itself find it? tabdump site")
+	}
+	return err
 }
 
 func (a *app) serviceStates(ctx context.Context, root *host.Root, roles []stack.Service) ([]artifact.Service, error) {

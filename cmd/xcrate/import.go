@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/database"
 	"github.com/xcrate/xcrate/internal/host"
 	"github.com/xcrate/xcrate/internal/stack"
 	"github.com/xcrate/xcrate/restore"
@@ -26,6 +27,10 @@ type importOptions struct {
 	showFiles  bool
 	keepRepo   bool
 	standby    bool
+
+	dbEngine  string
+	dbRestore string // by whom
+	dbRemote  bool
 }
 
 func newImport(a *app) *cobra.Command {
@@ -56,6 +61,10 @@ the same snapshot changes nothing.`,
 	f.StringSliceVar(&o.allow, "allow", nil, "go on despite the check called `CODE` in the plan")
 	f.BoolVar(&o.keepRepo, "keep-repo", false, "leave the repository xcrate-snapshot known to\nthe package manager")
 	f.BoolVar(&o.standby, "standby", false, "leave the services stopped and disabled: another\nhost is the management node")
+	f.StringVar(&o.dbEngine, "db-engine", "", "restore the database into `ENGINE`: sqlite,\npostgres, mariadb (default: that of the source)")
+	f.StringVar(&o.dbRestore, "db-restore", "xcrate", "`BY` whom tables are restored: xcrate (default)\nor xcat (slower, its own restorexCATdb)")
+	f.Lookup("db-restore").DefValue = ""
+	f.BoolVar(&o.dbRemote, "remote-database", false, "restore into a database server on another\nmachine too, if the source's was on one")
 	f.BoolVar(&o.showFiles, "show-files", false, "list every file in the plan")
 	f.BoolVar(&o.json, "json", false, "print plan and result as JSON")
 	return cmd
@@ -105,7 +114,16 @@ func runImport(ctx context.Context, a *app, text string, o importOptions) (err e
 }
 
 func (o importOptions) restoreOptions(a *app) (restore.Options, error) {
-	ro := restore.Options{Runner: a.runner, Stack: stack.XCAT(), Now: a.now(), Allow: map[string]bool{}, KeepRepository: o.keepRepo, Standby: o.standby}
+	ro := restore.Options{
+		Runner: a.runner, Stack: stack.XCAT(), Now: a.now(), Allow: map[string]bool{}, KeepRepository: o.keepRepo, Standby: o.standby,
+		Engine: database.Engine(o.dbEngine), RemoteDatabase: o.dbRemote, ByStack: o.dbRestore == "xcat",
+	}
+	if o.dbEngine != "" && !slices.Contains(database.Engines(), ro.Engine) {
+		return ro, usage(fmt.Errorf("database engine %q", o.dbEngine), "the engines are sqlite, postgres, mariadb")
+	}
+	if o.dbRestore != "xcrate" && o.dbRestore != "xcat" {
+		return ro, usage(fmt.Errorf("--db-restore %q", o.dbRestore), "the tables are restored by xcrate or by xcat")
+	}
 	for flag, list := range map[*[]artifact.Kind][]string{&ro.Only: o.only, &ro.Skip: o.skip} {
 		for _, name := range list {
 			k, err := artifact.ParseKind(name)

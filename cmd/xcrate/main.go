@@ -38,7 +38,7 @@ func run(args []string, in io.Reader, out, errw io.Writer) int {
 }
 
 func newApp(in io.Reader, out, errw io.Writer) *app {
-	return &app{in: in, out: out, err: errw, now: time.Now, runner: host.Exec{}, cache: cacheDir(os.Getenv)}
+	return &app{in: in, out: out, err: errw, now: time.Now, runner: host.Exec{}, cache: cacheDir(os.Getenv), env: os.Getenv}
 }
 
 // cacheDir is where exports remember what they have seen.
@@ -86,6 +86,7 @@ type app struct {
 	now      func() time.Time
 	runner   host.Runner
 	cache    string // directory of the exports' cache
+	env      func(string) string
 	quiet    bool
 }
 

@@ -129,6 +129,13 @@ const width = 80
 // wrap prints text in lines of at most width, the first after indent, the
 // others two columns further in. A word that is longer stands alone.
 func (p *printer) wrap(indent, text string) {
+	if text, more, ok := strings.Cut(text, "\n"); ok { // of a list, further in
+		p.wrap(indent, text)
+		for line := range strings.SplitSeq(more, "\n") {
+			p.wrap(indent+"  ", line)
+		}
+		return
+	}
 	line := indent
 	for i, word := range strings.Split(text, " ") {
 		if i > 0 && len(line)+1+len(word) > width {
@@ -182,11 +189,26 @@ func (p *printer) exported(s *exported) {
 	p.kinds(s.Snapshot)
 	p.places(s.Places)
 	p.leftOutStack(s.Snapshot.LeftOut)
+	p.logs(s.Snapshot.Database.LeftOut)
 	p.line("")
 	p.wrap("", fmt.Sprintf("All %s left out, with the reason: xcrate inspect %s",
 		count(int64(len(s.Snapshot.LeftOut)), "path that was", "paths that were"), s.Place))
 	p.warnings(s.Snapshot)
 	p.line("\nnext: xcrate verify %s:%s", s.Place, s.Tags[0])
+}
+
+// logs names the tables that were left out and had something in them.
+func (p *printer) logs(left []artifact.TableLeftOut) {
+	var names []string
+	for _, l := range left {
+		if l.Rows > 0 {
+			names = append(names, fmt.Sprintf("%s (%s)", l.Name, count(l.Rows, "row", "rows")))
+		}
+	}
+	if len(names) > 0 {
+		p.line("")
+		p.wrap("", "Tables that were left out, --with-logs takes them: "+strings.Join(names, ", "))
+	}
 }
 
 // verification is what verify prints as JSON.
@@ -243,6 +265,23 @@ func inspected(s *source) inspection {
 	return inspection{s.ref.String(), s.Descriptor.Digest.String(), s.Size(), s.Manifest, s.Config}
 }
 
+// database says what is to be known of the database beside its size.
+func (p *printer) database(d artifact.Database) {
+	if s := d.Server; s != nil {
+		where := cmp.Or(s.Host, "the local socket")
+		if s.Remote {
+			where += ", another machine"
+		}
+		p.line("            %s of user %s on %s, server %s", s.Name, s.User, where, cmp.Or(s.Version, "of an unknown version"))
+	}
+	for _, l := range d.LeftOut {
+		p.line("            without %s (%s): %s", l.Name, count(l.Rows, "row", "rows"), l.Reason)
+	}
+	if len(d.Skipped) > 0 {
+		p.wrap("            ", "with "+strings.Join(d.Skipped, ", ")+", which site.skiptables keeps out of xCAT's own dumps")
+	}
+}
+
 func (p *printer) inspected(s *source) {
 	c := s.Config
 	p.line("%s", c.Title())
@@ -266,6 +305,7 @@ func (p *printer) inspected(s *source) {
 	}
 	p.line("\n  database  %s, %s, %s", c.Database.Engine,
 		count(int64(len(c.Database.Tables)), "table", "tables"), count(rows, "row", "rows"))
+	p.database(c.Database)
 	p.line("  packages  %d, of which an import installs %d", len(c.Packages), install)
 	for _, state := range slices.Sorted(maps.Keys(signed)) {
 		if state != "" { // of a snapshot that is older than the check

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/xcrate/xcrate/internal/database"
 	"github.com/xcrate/xcrate/restore"
 )
 
@@ -174,20 +175,49 @@ func (p *printer) planDatabase(d restore.DatabasePlan) {
 	if d.Engine == "" {
 		return
 	}
+	p.line("")
+	for _, step := range d.SetUp {
+		p.wrap("  ", "set up   "+step)
+	}
+	for _, note := range d.Notes {
+		p.wrap("  ", "note     "+note)
+	}
+	if d.From != "" {
+		p.line("  change   the database from %s to %s", d.From, d.Engine)
+	}
 	var rows int64
 	for _, t := range d.Restore {
 		rows += t.Rows
 	}
-	p.line("")
+	where := d.Dir
+	if d.Server != "" {
+		where = d.Server
+	}
+	by := ", and read them back"
+	if d.ByStack {
+		by = " by restorexCATdb, and compare them"
+	}
 	if len(d.Restore) > 0 {
-		p.line("  restore  %s with %s in %s (%s), and read them back",
-			count(int64(len(d.Restore)), "table", "tables"), count(rows, "row", "rows"), d.Dir, d.Engine)
+		p.wrap("  ", fmt.Sprintf("restore  %s with %s in %s (%s)%s",
+			count(int64(len(d.Restore)), "table", "tables"), count(rows, "row", "rows"), where, d.Engine, by))
 	}
 	if d.Same > 0 {
 		p.line("  keep     %s, equal row for row", count(int64(d.Same), "table", "tables"))
 	}
-	if len(d.Remove) > 0 {
-		p.line("  remove   tables the snapshot does not have: %s", strings.Join(d.Remove, ", "))
+	if len(d.Keep) > 0 {
+		p.wrap("  ", "keep     tables the snapshot leaves out: "+strings.Join(d.Keep, ", "))
+	}
+	switch {
+	case len(d.Remove) > 0 && d.Server != "":
+		p.wrap("  ", "empty    tables the snapshot does not have: "+strings.Join(d.Remove, ", "))
+	case len(d.Remove) > 0:
+		p.wrap("  ", "remove   tables the snapshot does not have: "+strings.Join(d.Remove, ", "))
+	}
+	if len(d.Stale) > 0 {
+		p.wrap("  ", "remove   SQLite tables that nothing reads then: "+strings.Join(d.Stale, ", "))
+	}
+	if d.Cfgloc != "" {
+		p.line("  %-8s %s", d.Cfgloc, database.Cfgloc)
 	}
 }
 
@@ -202,6 +232,9 @@ func (p *printer) imported(r *restore.Result) {
 	p.packagesDone(r.Packages)
 	if r.Tables > 0 {
 		p.line("  database %s read back, every row equal", count(int64(r.Tables), "table", "tables"))
+	}
+	for _, step := range slices.Concat(r.SetUp, r.Prepared) {
+		p.wrap("           ", step)
 	}
 	if len(r.Settings) > 0 {
 		p.wrap("  ", "kept     as they were here, though packages changed them: "+strings.Join(r.Settings, ", "))
