@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -95,8 +96,9 @@ func postgresLoginError(ctx context.Context, l Location, err error) error {
 	}
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
-		// The driver joins the errors of all its tries by line ends.
-		text := strings.ReplaceAll(err.Error(), "\n\t", "; ")
+		// The driver joins the errors of all its tries by line ends, and with and
+		// without TLS they are the same where nobody listens.
+		text := strings.Join(slices.Compact(strings.Split(err.Error(), "\n\t")), "; ")
 		// It is never in there; this is a second wall. What is short may stand in any
 		// word, and to blank it out would show it.
 		if p := l.Password.Reveal(); len(p) > 7 {
