@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/xcrate/xcrate/internal/database"
 	"github.com/xcrate/xcrate/internal/dbserver"
-	"github.com/xcrate/xcrate/internal/host"
 	"github.com/xcrate/xcrate/internal/hosttest"
 )
 
@@ -18,43 +16,28 @@ import (
 // there is none, or nobody to log in as.
 func rowsIn(t *testing.T, root string, l database.Location) (rows int64) {
 	t.Helper()
-	r, err := host.OpenRoot(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = r.Close() }()
-	s, err := dbserver.Find(r, host.Exec{}, l.Engine)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop, err := s.Start(t.Context(), func(a dbserver.Act) error { return errors.New(a.What) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := stop(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
+	servedIn(t, root, l.Engine, func(s *dbserver.Server) {
+		src, err := database.Open(t.Context(), s.Login(l), database.SQLiteOptions{})
+		if errors.Is(err, database.ErrNoDatabase) || errors.Is(err, database.ErrDenied) {
+			rows = -1
+			return
 		}
-	}()
-	src, err := database.Open(t.Context(), s.Login(l), database.SQLiteOptions{})
-	if errors.Is(err, database.ErrNoDatabase) || errors.Is(err, database.ErrDenied) {
-		return -1
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = src.Close() }()
-	tables, err := src.Tables(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, table := range tables {
-		n, err := src.Count(t.Context(), table)
 		if err != nil {
 			t.Fatal(err)
 		}
-		rows += n
-	}
+		defer func() { _ = src.Close() }()
+		tables, err := src.Tables(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, table := range tables {
+			n, err := src.Count(t.Context(), table)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows += n
+		}
+	})
 	return rows
 }
 

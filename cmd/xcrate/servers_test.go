@@ -91,15 +91,15 @@ func (n sourceNode) reached() database.Location {
 	return l
 }
 
-// inRoot calls fn with the database that root's own server holds.
-func inRoot(t *testing.T, root string, l database.Location, fn func(database.Source)) {
+// servedIn calls fn with root's own server of an engine while it runs.
+func servedIn(t *testing.T, root string, engine database.Engine, fn func(*dbserver.Server)) {
 	t.Helper()
 	r, err := host.OpenRoot(root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = r.Close() }()
-	s, err := dbserver.Find(r, host.Exec{}, l.Engine)
+	s, err := dbserver.Find(r, host.Exec{}, engine)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,15 +112,23 @@ func inRoot(t *testing.T, root string, l database.Location, fn func(database.Sou
 			t.Error(err)
 		}
 	}()
-	src, err := database.Open(t.Context(), s.Login(l), database.SQLiteOptions{})
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	fn(src)
-	if err := src.Close(); err != nil {
-		t.Error(err)
-	}
+	fn(s)
+}
+
+// inRoot calls fn with the database that root's own server holds.
+func inRoot(t *testing.T, root string, l database.Location, fn func(database.Source)) {
+	t.Helper()
+	servedIn(t, root, l.Engine, func(s *dbserver.Server) {
+		src, err := database.Open(t.Context(), s.Login(l), database.SQLiteOptions{})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		fn(src)
+		if err := src.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // same compares the source's database with another, but for what a snapshot leaves out.
