@@ -96,9 +96,10 @@ func postgresLoginError(ctx context.Context, l Location, err error) error {
 	}
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
-		// The driver joins the errors of all its tries by line ends, and with and
-		// without TLS they are the same where nobody listens.
-		text := strings.Join(slices.Compact(strings.Split(err.Error(), "\n\t")), "; ")
+		// The driver joins the errors of all its tries by line ends, behind a line of
+		// its own; with and without TLS they are the same where nobody listens.
+		tries := slices.Compact(strings.Split(err.Error(), "\n\t"))
+		text := strings.Join(tries[min(1, len(tries)-1):], "; ")
 		// It is never in there; this is a second wall. What is short may stand in any
 		// word, and to blank it out would show it.
 		if p := l.Password.Reveal(); len(p) > 7 {
