@@ -50,10 +50,7 @@ func (c *capture) database(ctx context.Context) (err error) {
 
 // locate finds out where the database is.
 func (c *capture) locate() (database.Location, error) {
-	where, err := database.Locate(c.o.XCATCFG,
-		func(p string) ([]byte, error) { return c.o.Root.ReadFile(p, 1<<20) },
-		func(p string) bool { st, err := c.o.Root.Stat(p); return err == nil && st.IsDir() },
-	)
+	where, err := database.LocateIn(c.o.Root, c.o.XCATCFG)
 	if err != nil {
 		return where, err
 	}

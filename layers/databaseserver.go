@@ -48,24 +48,12 @@ func (c *capture) describeServer(ctx context.Context, src database.Source, where
 // isHere reports whether a database host, as cfgloc names it, is the node. A node
 // that does not run has no addresses: its own rows say which one it is known by.
 func (c *capture) isHere(name string, tables stack.Tables) bool {
-	h := c.config.Host
-	if name == "" || strings.HasPrefix(name, "/") || name == "localhost" || slices.Contains(host.Aliases(c.o.Root, h), name) {
-		return true
-	}
-	if slices.Contains(tables.Site("master"), name) {
-		return true
-	}
-	ip, err := netip.ParseAddr(name)
-	if err != nil {
-		return false
-	}
-	if ip.IsLoopback() {
-		return true
-	}
-	for _, a := range h.Addresses {
-		if p, err := netip.ParsePrefix(a); err == nil && p.Addr() == ip || a == name {
+	if ip, err := netip.ParseAddr(name); err == nil {
+		name = ip.String() // as the node's addresses are written
+		if ip.IsLoopback() {
 			return true
 		}
 	}
-	return false
+	return name == "" || strings.HasPrefix(name, "/") || name == "localhost" ||
+		slices.Contains(host.Aliases(c.o.Root, c.config.Host), name) || slices.Contains(tables.Site("master"), name)
 }

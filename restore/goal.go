@@ -71,9 +71,7 @@ func (p *planner) findGoal(ctx context.Context) (err error) {
 
 // ownDatabase finds out where the host's database is now, if it has one.
 func (p *planner) ownDatabase(g *goal) error {
-	own, err := database.Locate("",
-		func(name string) ([]byte, error) { return p.Root.ReadFile(name, 1<<20) },
-		func(name string) bool { st, err := p.Root.Stat(name); return err == nil && st.IsDir() })
+	own, err := database.LocateIn(p.Root, "")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil

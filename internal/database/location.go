@@ -7,6 +7,8 @@ import (
 	"net"
 	"path"
 	"strings"
+
+	"github.com/xcrate/xcrate/internal/host"
 )
 
 // Engine names a database engine as snapshots do.
@@ -66,6 +68,13 @@ func Locate(env string, readFile func(path string) ([]byte, error), isDir func(p
 		return Location{}, fmt.Errorf("database location: %s: %w", from, err)
 	}
 	return l, nil
+}
+
+// LocateIn is Locate for the host whose disk is at root.
+func LocateIn(root *host.Root, env string) (Location, error) {
+	return Locate(env,
+		func(p string) ([]byte, error) { return root.ReadFile(p, 1<<20) },
+		func(p string) bool { st, err := root.Stat(p); return err == nil && st.IsDir() })
 }
 
 // ParseLocation reads the first line of cfgloc, "ENGINE:SOURCE|USER|PASSWORD". What it cannot make sense
