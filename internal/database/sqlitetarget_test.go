@@ -1,122 +1,134 @@
 package database
 
 import (
+	"bytes"
+	"context"
 	"errors"
-	"io/fs"
+	"fmt"
+	"io"
 	"os"
-	"path/filepath"
-	"strings"
-	"testing"
+	"slices"
+
+	"github.com/xcrate/xcrate/artifact"
 )
 
-func hostsShape() Shape { return Shape{Schema: hostsSchema(hostsSQL)} }
-
-// TestSQLiteTargetBuildsAtPlaces is how an import uses it.
-func TestSQLiteTargetBuildsAtPlaces(t *testing.T) {
-	dir := t.TempDir()
-	tgt := NewSQLiteTarget(func(table string) string { return filepath.Join(dir, "slot-"+table) })
-	_, err := tgt.Put(t.Context(), hostsShape().Schema, strings.NewReader(hostsCSV))
-	wantError(t, err, `table "hosts"`, "not prepared")
-	if _, err := tgt.Prepare(t.Context(), []Shape{hostsShape()}); err != nil {
-		t.Fatal(err)
-	}
-	_, err = tgt.Prepare(t.Context(), nil)
-	wantError(t, err, "prepared twice")
-	for range 2 { // the second replaces the first
-		got, err := tgt.Put(t.Context(), hostsShape().Schema, strings.NewReader(hostsCSV))
-		if err != nil || got.Rows != 2 {
-			t.Fatal(got, err)
-		}
-	}
-	if err := tgt.Close(); err != nil || names(t, dir) != "" {
-		t.Errorf("after Close: %s, %v", names(t, dir), err)
-	}
-	if _, err := tgt.Put(t.Context(), hostsShape().Schema, strings.NewReader(hostsCSV)); err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(tgt.Commit(t.Context()), tgt.Close()); err != nil || names(t, dir) != "slot-hosts" {
-		t.Errorf("after Commit: %s, %v", names(t, dir), err)
-	}
+// SQLiteTarget is a Target that builds the file of each table at a place of the
+// caller's, who puts the files where they belong after Commit and has a journal
+// for it. What there is at that other place is neither looked at nor touched: a
+// table comes with the schema of its Shape, so it has no columns besides, and it
+// can clear and drop only what it has built or was told of by Prepare.
+type SQLiteTarget struct {
+	path      func(table string) string
+	shapes    map[string]Schema // nil before Prepare
+	built     []string          // tables with a file, in the order they were built
+	committed bool
 }
 
-// TestSQLiteDirTargetTakesBack makes the second of two tables impossible to
-// replace: the first is as it was, with what lies beside it.
-func TestSQLiteDirTargetTakesBack(t *testing.T) {
-	dir := t.TempDir()
-	makeTable(t, dir, "hosts", hostsSQL, "INSERT INTO hosts VALUES ('old', '')")
-	makeTable(t, dir, "mac", "CREATE TABLE mac (node TEXT)")
-	for _, name := range []string{"hosts.sqlite-wal", "mac.sqlite-journal"} { // SQLite makes nothing of an empty one
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	before, content := names(t, dir), dumpDir(t, dir).files
-	tgt := NewSQLiteDirTarget(dir)
-	if _, err := tgt.Prepare(t.Context(), []Shape{hostsShape()}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tgt.Put(t.Context(), hostsShape().Schema, strings.NewReader(hostsCSV)); err != nil {
-		t.Fatal(err)
-	}
-	if err := tgt.Clear(t.Context(), "mac"); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Remove(tgt.path("mac")); err != nil { // the fault
-		t.Fatal(err)
-	}
-	err := tgt.Commit(t.Context())
-	if wantError(t, err, `table "mac"`, "no such file"); !errors.Is(err, fs.ErrNotExist) {
-		t.Error(err)
-	}
-	_ = tgt.Close() // complains about the file that was removed above
-	if now := names(t, dir); now != before {
-		t.Errorf("in the directory %s, before %s", now, before)
-	}
-	for name, b := range dumpDir(t, dir).files {
-		if string(b) != string(content[name]) {
-			t.Errorf("%s changed", name)
-		}
-	}
+// NewSQLiteTarget builds the file of a table at path(table), a path of this
+// machine where there is no file yet.
+func NewSQLiteTarget(path func(table string) string) *SQLiteTarget {
+	return &SQLiteTarget{path: path}
 }
 
-func TestSQLiteDirTargetReplaces(t *testing.T) {
-	dir := t.TempDir()
-	makeTable(t, dir, "hosts", hostsSQL, "INSERT INTO hosts VALUES ('old', '')")
-	makeTable(t, dir, "mac", "CREATE TABLE mac (node TEXT)")
-	for _, name := range []string{"hosts.sqlite-journal", "mac.sqlite-shm", ".zone.sqlite.new"} {
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
-			t.Fatal(err)
+// Engine implements Target.
+func (*SQLiteTarget) Engine() Engine { return EngineSQLite }
+
+// Prepare implements Target. It checks the schemas; files are made by Put.
+func (t *SQLiteTarget) Prepare(_ context.Context, shapes []Shape) ([]string, error) {
+	if t.shapes != nil {
+		return nil, errors.New("database target: prepared twice")
+	}
+	prepared := map[string]Schema{}
+	for _, shape := range shapes {
+		if err := shape.Schema.Validate(); err != nil {
+			return nil, err
 		}
+		prepared[shape.Schema.Table] = shape.Schema
 	}
-	tgt := NewSQLiteDirTarget(dir)
-	zone := Schema{Table: "zone", Columns: []Column{{Name: "zonename", Type: "TEXT", Key: 1}}}
-	if _, err := tgt.Prepare(t.Context(), []Shape{hostsShape(), {Schema: zone}}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tgt.Put(t.Context(), hostsShape().Schema, strings.NewReader(hostsCSV)); err != nil {
-		t.Fatal(err)
-	}
-	if err := tgt.Drop(t.Context(), "mac"); err != nil {
-		t.Fatal(err)
-	}
-	wantError(t, tgt.Drop(t.Context(), "rack"), `table "rack"`, "no such file")
-	if err := errors.Join(tgt.Commit(t.Context()), tgt.Close()); err != nil {
-		t.Fatal(err)
-	}
-	if now := names(t, dir); now != "hosts.sqlite zone.sqlite" {
-		t.Errorf("in the directory %s", now)
-	}
-	d := dumpDir(t, dir)
-	if string(d.files["hosts.csv"]) != hostsCSV || string(d.files["zone.csv"]) != "#zonename\n" {
-		t.Errorf("files %q", d.files)
-	}
+	t.shapes = prepared
+	return nil, nil
 }
 
-func TestSQLiteDirTargetSeesAnInterruptedOne(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, ".site.sqlite.old"), nil, 0o600); err != nil {
-		t.Fatal(err)
+// Put implements Target: see BuildSQLite. A second Put of a table replaces the
+// first.
+func (t *SQLiteTarget) Put(ctx context.Context, s Schema, csv io.Reader) (artifact.Table, error) {
+	if _, ok := t.shapes[s.Table]; !ok {
+		return artifact.Table{}, fmt.Errorf("table %q: was not prepared", s.Table)
 	}
-	_, err := NewSQLiteDirTarget(dir).Prepare(t.Context(), nil)
-	wantError(t, err, ".site.sqlite.old", "interrupted")
+	return t.build(ctx, s, csv)
+}
+
+// Clear implements Target for a table that was prepared: it gets a file without
+// rows.
+func (t *SQLiteTarget) Clear(ctx context.Context, table string) error {
+	s, ok := t.shapes[table]
+	if !ok {
+		return fmt.Errorf("table %q: was not prepared", table)
+	}
+	return t.buildEmpty(ctx, s)
+}
+
+func (t *SQLiteTarget) buildEmpty(ctx context.Context, s Schema) error {
+	s.Classes = nil // of rows
+	var header bytes.Buffer
+	w, err := NewWriter(&header, s.Table, s.names())
+	if err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err = t.build(ctx, s, &header)
+	return err
+}
+
+func (t *SQLiteTarget) build(ctx context.Context, s Schema, csv io.Reader) (artifact.Table, error) {
+	if err := t.unbuild(s.Table); err != nil {
+		return artifact.Table{}, err
+	}
+	got, err := BuildSQLite(ctx, t.path(s.Table), s, csv)
+	if err == nil {
+		t.built = append(t.built, s.Table)
+	}
+	return got, err
+}
+
+// unbuild removes the file of a table that was built.
+func (t *SQLiteTarget) unbuild(table string) error {
+	i := slices.Index(t.built, table)
+	if i < 0 {
+		return nil
+	}
+	if err := os.Remove(t.path(table)); err != nil {
+		return fmt.Errorf("table %q: %w", table, err)
+	}
+	t.built = slices.Delete(t.built, i, i+1)
+	return nil
+}
+
+// Drop implements Target for a table that was built: its file goes again.
+func (t *SQLiteTarget) Drop(_ context.Context, table string) error {
+	if !slices.Contains(t.built, table) {
+		return fmt.Errorf("table %q: was not built", table)
+	}
+	return t.unbuild(table)
+}
+
+// Commit implements Target: from now on the files, which are durable and were
+// read back, are the caller's.
+func (t *SQLiteTarget) Commit(context.Context) error {
+	t.committed = true
+	return nil
+}
+
+// Close implements Target: without Commit it removes what was built.
+func (t *SQLiteTarget) Close() error {
+	if t.committed {
+		return nil
+	}
+	var errs []error
+	for _, table := range slices.Clone(t.built) {
+		errs = append(errs, t.unbuild(table))
+	}
+	return errors.Join(errs...)
 }

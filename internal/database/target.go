@@ -8,7 +8,8 @@ import (
 )
 
 // Target is a database whose tables are replaced: all of them in one step, or
-// none. It is for one goroutine.
+// none. It is for one goroutine. Those on servers are Targets; an import builds
+// the files of SQLite one by one and puts them in place under its journal.
 type Target interface {
 	// Engine says what the database runs on.
 	Engine() Engine

@@ -23,15 +23,14 @@ const (
 // journal of an old database would be played into the new one.
 func sideSuffixes() []string { return []string{"-journal", "-wal", "-shm"} }
 
-// SQLiteDirTarget is a Target that replaces files TABLE.sqlite in a directory of
-// this machine, where nobody may write meanwhile. A table comes with the schema
+// SQLiteDirTarget is how BuildSQLite takes part in the suite of the engines: a
+// Target that replaces files TABLE.sqlite in a directory of this machine, where nobody may write meanwhile. A table comes with the schema
 // of its Shape; that of the file it replaces, and columns only that one has, go
 // with it.
 //
 // Commit is all or nothing for every error it meets. It cannot be for a crash in
 // the middle of it, which leaves the old files it had put aside under hidden
-// names: who must survive that uses SQLiteTarget and places the files under a
-// journal.
+// names: an import places the files that BuildSQLite makes under its journal.
 type SQLiteDirTarget struct {
 	SQLiteTarget
 
