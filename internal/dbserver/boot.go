@@ -12,9 +12,9 @@ import (
 // only, and xcatd that finds no database retries for minutes before it fails.
 const dropIn = "/etc/systemd/system/xcatd.service.d/xcrate-database.conf"
 
-// DropIn is the content of the drop-in (systemd.unit(5)) that orders xcatd behind
+// dropInText is the content of the drop-in (systemd.unit(5)) that orders xcatd behind
 // unit.
-func DropIn(unit string) string {
+func dropInText(unit string) string {
 	return "# xcrate: xcatd keeps its tables there.\n[Unit]\nWants=" + unit + ".service\nAfter=" + unit + ".service\n"
 }
 
@@ -38,7 +38,7 @@ func (s *Server) bootSteps(ctx context.Context, w Want) ([]step, error) {
 	if err != nil {
 		return nil, err
 	}
-	want := DropIn(s.boot)
+	want := dropInText(s.boot)
 	if old == nil || string(*old) != want {
 		steps = append(steps, step{
 			act: Act{Kind: ActFile, What: "have xcatd start after " + s.boot, Name: dropIn, Before: old},

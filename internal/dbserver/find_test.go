@@ -109,7 +109,7 @@ func TestFind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, err := Find(tree(t, tc.files...), host.Exec{}, tc.engine)
 			check(t, err)
-			if s.Version() != tc.version || s.server != tc.server || s.data != tc.data || s.config != tc.config || s.unit != tc.unit || s.client != tc.client {
+			if s.version != tc.version || s.server != tc.server || s.data != tc.data || s.config != tc.config || s.unit != tc.unit || s.client != tc.client {
 				t.Errorf("found %+v", s.place)
 			}
 		})

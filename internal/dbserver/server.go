@@ -147,9 +147,6 @@ func (m *machine) isOurs(rows [][]string) error {
 // ".service".
 func (s *Server) Unit() string { return s.boot }
 
-// Version is the server's major version where paths tell it, as "15", else "".
-func (s *Server) Version() string { return s.version }
-
 // Login says how this process reaches the server that l names: as l says on a
 // running machine, through the private socket where Start made one.
 func (s *Server) Login(l database.Location) database.Location {
