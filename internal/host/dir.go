@@ -230,6 +230,16 @@ func (d *Dir) Create(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), d.join(name)), nil
 }
 
+// Append opens regular file name to read it and to write at its end, and makes it
+// with mode 0600 if there is none.
+func (d *Dir) Append(name string) (*os.File, error) {
+	fd, err := unix.Openat(d.fd, name, unix.O_RDWR|unix.O_APPEND|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, d.fail("open", name, err)
+	}
+	return os.NewFile(uintptr(fd), d.join(name)), nil
+}
+
 // Mkdir makes directory name with mode perm, whatever the umask.
 func (d *Dir) Mkdir(name string, perm uint32) error {
 	if err := unix.Mkdirat(d.fd, name, 0o700); err != nil {

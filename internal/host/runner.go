@@ -32,6 +32,9 @@ type Command struct {
 	Output io.Writer
 	// Private keeps what the program writes out of errors: it may hold secrets.
 	Private bool
+	// Streamed gives what the program writes to Output alone, and Run returns
+	// nothing of it: there may be more than memory holds.
+	Streamed bool
 	// Family has cancelling end what the program started too, which else goes on
 	// with its work after everything was put back.
 	Family bool
@@ -79,8 +82,10 @@ func (Exec) Run(ctx context.Context, c Command) ([]byte, error) {
 	}
 	cmd.Env = append([]string{"PATH=" + cleanPath, "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb"}, c.Env...)
 	both := &locked{w: io.MultiWriter(writers(last, c.Output)...)}
-	cmd.Stdout = io.MultiWriter(&stdout, both)
-	cmd.Stderr = both
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(&stdout, both), both
+	if c.Streamed {
+		cmd.Stdout = both
+	}
 	// A group of its own: Ctrl-C on the terminal is for us to pass on, or not.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: c.Chroot, Setpgid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -190,6 +195,10 @@ func (t *tail) String() string {
 	}
 	return ": " + s
 }
+
+// LeftOpen reports whether err says that a program ended well, but that something
+// it started and left running keeps its output open.
+func LeftOpen(err error) bool { return errors.Is(err, exec.ErrWaitDelay) }
 
 // ExitCode returns the code a program ended with if err is about that, else -1.
 func ExitCode(err error) int {

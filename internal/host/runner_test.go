@@ -35,6 +35,16 @@ func TestStdin(t *testing.T) {
 	}
 }
 
+// TestStreamed gives Output all of it and returns nothing.
+func TestStreamed(t *testing.T) {
+	var all bytes.Buffer
+	c := host.Command{Name: "sh", Args: []string{"-c", "echo one; echo two >&2"}, Output: &all, Streamed: true}
+	out, err := host.Exec{}.Run(t.Context(), c)
+	if err != nil || len(out) > 0 || all.Len() != len("one\ntwo\n") {
+		t.Errorf("%q, %q, %v", out, all.String(), err)
+	}
+}
+
 func TestLookAbsolute(t *testing.T) {
 	if p, err := (host.Exec{}).Look("", "/bin/sh"); err != nil || p != "/bin/sh" {
 		t.Errorf("/bin/sh: %q, %v", p, err)
