@@ -27,8 +27,9 @@ type Stack struct {
 	// Local is where the stack's programs are: what no package brought there is an
 	// administrator's.
 	Local string
-	// NodeTable is the table with a row per managed node.
-	NodeTable string
+	// NodeTable is the table with a row per managed node, ServiceTable that with one per
+	// service node, or group of them.
+	NodeTable, ServiceTable string
 	// LeaveTables are those an export leaves out unless it is told to take logs.
 	LeaveTables []LeaveTable
 	Markers     []Marker
@@ -39,6 +40,21 @@ type Stack struct {
 	Services    []Service
 	Packages    Packages
 	Scripts     Scripts
+	Probes      Probes
+	Commands    []Command
+	// Archs are the architectures that {arch} of a command can stand for.
+	Archs []string
+	// Living are files, as patterns of path.Match, that daemons write all the time: of
+	// a snapshot that was restored before, what they wrote since is the better one.
+	Living []string
+	// Merges are files that an import merges with those of the host.
+	Merges []Merge
+	// EveryFile are directories, as patterns of path.Match, in which a file counts
+	// whatever it is called.
+	EveryFile []string
+	// MasterKey is the key of the site row with the node's own address or name.
+	MasterKey string
+	Served    []Served
 }
 
 // Marker is a file that tells what a host is.
@@ -65,6 +81,14 @@ type Service struct {
 	// Units are unit names without ".service", in the order in which they are
 	// looked for: the first that the host has counts.
 	Units []string
+	// Both says that it runs on a standby as well: time and logs are each node's own.
+	Both bool
+}
+
+// Has reports whether unit, a name with ".service", can fill the role.
+func (s Service) Has(unit string) bool {
+	name, ok := strings.CutSuffix(unit, ".service")
+	return ok && slices.Contains(s.Units, name)
 }
 
 // LeaveTable is a table, or a pattern of path.Match for several, that a snapshot

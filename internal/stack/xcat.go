@@ -11,7 +11,9 @@ func XCAT() Stack {
 		Credentials: ".xcat",
 		Local:       "/opt/xcat",
 		NodeTable:   "nodelist",
-		LeaveTables: xcatLeaveTables(),
+		// Service nodes keep the database's address and password in a cfgloc of their own.
+		ServiceTable: "servicenode",
+		LeaveTables:  xcatLeaveTables(),
 		Markers: []Marker{
 			// The reason for a service node is the better one to read, so it is first.
 			{Path: "/etc/xCATSN", Refuse: "this is a service node, run the command on its management node"},
@@ -24,6 +26,15 @@ func XCAT() Stack {
 		Services: xcatServices(),
 		Packages: xcatPackages(),
 		Scripts:  xcatScripts(),
+		Commands: xcatCommands(),
+		Archs:    xcatArchs(),
+		Probes:   xcatProbes(),
+
+		Living:    living(),
+		Merges:    xcatMerges(),
+		EveryFile: everyFile(),
+		MasterKey: "master", // perl-xCAT/xCAT/Schema.pm
+		Served:    xcatServed(),
 	}
 }
 

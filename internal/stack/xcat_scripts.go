@@ -8,7 +8,7 @@ func xcatScripts() Scripts {
 	return Scripts{
 		Change: []string{"/etc", "/root/.ssh", "/root/.xcat"},
 		Make: []string{
-			"/opt/xcat", "/install", "/install/postscripts", "/tftpboot", "/tftpboot/xcat", "/tftpboot/mypostscripts",
+			"/opt/xcat", "/usr/sbin/xcatd", "/install", "/install/postscripts", "/tftpboot", "/tftpboot/xcat", "/tftpboot/mypostscripts",
 			"/root/.ssh", "/root/.xcat", "/home/conserver", "/var/lib/xcat", "/var/xcat", "/var/log/xcat", "/var/log/consoles",
 		},
 		// xcatconfig writes SELINUX=disabled and does not ask.

@@ -16,12 +16,12 @@ func xcatServices() []Service {
 		{Role: "kea-dhcp6", Units: []string{"kea-dhcp6", "kea-dhcp6-server", "isc-kea-dhcp6-server"}},
 		{Role: "kea-dhcp-ddns", Units: []string{"kea-dhcp-ddns", "kea-dhcp-ddns-server", "isc-kea-dhcp-ddns-server"}},
 		{Role: "kea-ctrl-agent", Units: []string{"kea-ctrl-agent", "kea-ctrl-agent-server", "isc-kea-ctrl-agent"}},
-		{Role: "time", Units: []string{"chronyd", "chrony", "ntpd", "ntp"}},
+		{Role: "time", Units: []string{"chronyd", "chrony", "ntpd", "ntp"}, Both: true},
 		{Role: "console", Units: []string{"goconserver"}},
 		{Role: "console-legacy", Units: []string{"conserver"}},
 		{Role: "web", Units: []string{"httpd", "apache2"}},
 		{Role: "nfs", Units: []string{"nfs-server", "nfs-kernel-server", "nfsserver", "nfs"}},
-		{Role: "syslog", Units: []string{"rsyslog", "syslog", "syslogd"}},
+		{Role: "syslog", Units: []string{"rsyslog", "syslog", "syslogd"}, Both: true},
 	}
 }
 
