@@ -4,89 +4,76 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"path"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/host"
 )
 
-// unitDirs are where unit files lie (systemd.unit(5), "Unit File Load Path").
-var unitDirs = []string{"/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
-
 // States returns the state of one unit per role: of the candidates units, the
-// first the host has. A role without a unit on the host is not listed.
+// first the host has. A role without a unit on the host is not listed. An alias is
+// listed as the unit it stands for.
+//
+// Enabled is one of the words of "systemctl is-enabled": enabled, disabled, masked,
+// static, indirect, linked.
 func States(ctx context.Context, root *host.Root, run host.Runner, roles [][]string) ([]artifact.Service, error) {
+	u, err := openUnits(root)
+	if err != nil {
+		return nil, err
+	}
 	states := []artifact.Service{}
-	for _, units := range roles {
-		for _, u := range units {
-			unit := u + ".service"
-			has, err := exists(root, unit)
+	for _, candidates := range roles {
+		for _, name := range candidates {
+			unit, enabled, err := u.stateOf(name + ".service")
 			if err != nil {
 				return nil, err
 			}
-			if !has {
+			if unit == "" {
 				continue
 			}
-			enabled, err := enablement(root, unit)
-			if err != nil {
-				return nil, err
-			}
-			states = append(states, artifact.Service{Unit: unit, Enabled: enabled, Active: active(ctx, root, run, unit)})
+			states = append(states, artifact.Service{Unit: unit, Enabled: enabled, Active: Active(ctx, root, run, unit)})
 			break
 		}
 	}
 	return states, nil
 }
 
-func exists(root *host.Root, unit string) (bool, error) {
-	for _, dir := range unitDirs {
-		_, err := root.Lstat(dir + "/" + unit)
-		if err == nil {
-			return true, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
-			return false, err
-		}
+// State returns the name that unit ("bind9.service") has without aliases, and the word
+// "systemctl is-enabled" has for it, as States does. Both are "" if root does not have
+// it. One that is static, indirect or linked is not for Enablement to change.
+func State(root *host.Root, unit string) (name, enabled string, err error) {
+	u, err := openUnits(root)
+	if err != nil {
+		return "", "", err
 	}
-	return false, nil
+	return u.stateOf(unit)
 }
 
-// enablement reads what systemctl is-enabled would say from the links an
-// enabled unit leaves below /etc/systemd/system.
-func enablement(root *host.Root, unit string) (string, error) {
-	if target, err := root.Readlink(unitDirs[0] + "/" + unit); err == nil && target == "/dev/null" {
-		return "masked", nil
+// stateOf returns the name of unit without aliases and its state, two times "" if
+// the host does not have it.
+func (u units) stateOf(unit string) (name, enabled string, err error) {
+	f, found, err := u.find(unit)
+	switch {
+	case err != nil:
+		return "", "", err
+	case found:
+		enabled, err = u.state(f)
+		return f.name, enabled, err
+	case u.isSysV(unit):
+		enabled, err = u.sysVState(unit)
+		return unit, enabled, err
 	}
-	names, err := root.Names(unitDirs[0])
-	if errors.Is(err, fs.ErrNotExist) {
-		return "disabled", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("unit %s: %w", unit, err)
-	}
-	for _, dir := range names {
-		if !strings.HasSuffix(dir, ".wants") && !strings.HasSuffix(dir, ".requires") {
-			continue
-		}
-		if st, err := root.Lstat(unitDirs[0] + "/" + dir + "/" + unit); err == nil && st.IsSymlink() {
-			return "enabled", nil
-		}
-	}
-	return "disabled", nil
+	return "", "", nil
 }
 
 // Running reports whether systemd is there to be asked about root.
 func Running(root *host.Root) bool { return root.IsLive() && root.Exists("/run/systemd/system") }
 
-// active asks systemd. Exit codes other than 0 are answers too: the word is
-// on stdout.
-func active(ctx context.Context, root *host.Root, run host.Runner, unit string) string {
+// Active returns what systemd says of unit: "active", "inactive", "failed",
+// "activating" and the like, "" where root does not run. Exit codes other than 0
+// are answers too: the word is on stdout.
+func Active(ctx context.Context, root *host.Root, run host.Runner, unit string) string {
 	if !Running(root) {
 		return ""
 	}
@@ -123,46 +110,19 @@ func Reload(ctx context.Context, run host.Runner) error {
 }
 
 // Disable has unit not started any more when root boots: systemctl does it on
-// the running machine, elsewhere the links go that enabling it made.
+// the running machine, elsewhere the links go that enabling it made. A unit that is
+// not there has none.
 func Disable(ctx context.Context, root *host.Root, run host.Runner, unit string) error {
 	if Running(root) {
 		_, err := run.Run(ctx, host.Command{Name: "systemctl", Args: []string{"disable", unit}})
 		return err
 	}
-	names, err := root.Names(unitDirs[0])
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	add, remove, err := Enablement(root, unit, Disabled)
 	if err != nil {
+		return err
+	}
+	if err := apply(root, add, remove); err != nil {
 		return fmt.Errorf("unit %s: %w", unit, err)
 	}
-	for _, name := range names {
-		p := unitDirs[0] + "/" + name
-		if strings.HasSuffix(name, ".wants") || strings.HasSuffix(name, ".requires") {
-			p += "/" + unit
-		} else if target, err := root.Readlink(p); err != nil || path.Base(target) != unit {
-			continue // no alias of it
-		}
-		if err := removeLink(root, p); err != nil {
-			return fmt.Errorf("unit %s: %w", unit, err)
-		}
-	}
 	return nil
-}
-
-// removeLink removes p if it is a symlink.
-func removeLink(root *host.Root, p string) error {
-	d, name, err := root.OpenParent(p)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = d.Close() }()
-	st, err := d.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !st.IsSymlink() {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return d.Remove(name)
 }
