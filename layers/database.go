@@ -134,18 +134,8 @@ func readTables(ctx context.Context, src database.Source, names []string) (stack
 		if !slices.Contains(have, name) {
 			continue
 		}
-		schema, err := src.Schema(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		err = src.Rows(ctx, name, func(row []database.Value) error {
-			values := map[string]string{}
-			for i, v := range row {
-				if !v.Null {
-					values[schema.Columns[i].Name] = v.Text
-				}
-			}
-			tables[name] = append(tables[name], values)
+		err := database.Records(ctx, src, name, func(row map[string]string) error {
+			tables[name] = append(tables[name], row)
 			return nil
 		})
 		if err != nil {

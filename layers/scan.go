@@ -17,6 +17,10 @@ import (
 // workPrefix begins the name of what an import keeps at the top of a filesystem.
 const workPrefix = ".xcrate-"
 
+// beforeSuffix ends the names of what an import kept of the host's own files below
+// /etc, beside those that replaced them.
+const beforeSuffix = ".before-xcrate"
+
 // scanner walks a host's trees and sorts what it finds into kinds.
 type scanner struct {
 	c      *capture

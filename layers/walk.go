@@ -49,6 +49,8 @@ func (s *scanner) visit(w walkDir, name, p string, rule stack.Rule) error {
 		return s.leave(w.d, name, p, artifact.LeftOut{Path: p, What: rule.What, Reason: rule.Reason, Restore: rule.Restore, System: rule.OfSystem()})
 	case strings.HasPrefix(name, workPrefix):
 		return s.leave(w.d, name, p, artifact.LeftOut{Path: p, What: "work directory of an import", Reason: "holds what an import replaced"})
+	case strings.HasSuffix(name, beforeSuffix) && strings.HasPrefix(p, "/etc/"):
+		return s.leave(w.d, name, p, artifact.LeftOut{Path: p, What: "copy of a file that an import replaced", Reason: "is of this host before the import"})
 	case s.c.o.Skip[st.Inode()]:
 		s.out[p] = &artifact.LeftOut{Path: p, What: "the destination of this export", Reason: "a snapshot does not hold itself"}
 		return nil
