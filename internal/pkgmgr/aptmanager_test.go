@@ -101,6 +101,18 @@ func TestAptServices(t *testing.T) {
 	}
 }
 
+// TestAptLive has no policy for services where the system runs: they may start.
+func TestAptLive(t *testing.T) {
+	a := &apt{target{root: openRoot(t, t.TempDir())}}
+	allow, err := a.forbidStarts()
+	if err != nil || a.root.Exists("/usr/sbin/policy-rc.d") {
+		t.Fatalf("%v", err)
+	}
+	if err := allow(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestCheckDeb has names and versions apt-get would read otherwise.
 func TestCheckDebRequest(t *testing.T) {
 	good := artifact.Package{Name: "libstdc++6", Epoch: "1", Version: "2.0~rc1+b", Release: "3", Arch: "amd64"}
