@@ -23,7 +23,7 @@ func DatabaseRoot(t testing.TB) string {
 	if _, err := exec.LookPath("debootstrap"); err != nil {
 		missLabRoot(t, "apt-get install debootstrap")
 	}
-	built, err := builtRoot(labRoot{"dbroot", []string{"postgresql", "mariadb-server"}, "mkdb"})
+	built, err := builtRoot(databaseRoot())
 	if err != nil {
 		t.Fatalf("lab root: %v", err)
 	}
@@ -32,6 +32,10 @@ func DatabaseRoot(t testing.TB) string {
 		t.Fatalf("lab root: %v", err)
 	}
 	return dir
+}
+
+func databaseRoot() labRoot {
+	return labRoot{name: "dbroot", packages: []string{"postgresql", "mariadb-server"}, script: "mkdb"}
 }
 
 // copyLinked copies a root, its /usr by links where the filesystem is the same.

@@ -13,12 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// labRoot is a kind of root that testdata/lab makes: a base system, the
-// packages it has beside it, and the script that gives it its identity.
+// labRoot is a kind of root that testdata/lab makes: the root it begins as, the
+// packages it has beside that, and the script that gives it its identity.
 type labRoot struct {
 	name     string
 	packages []string
 	script   string
+	base     *labRoot // nil is the base system, which takes longest
 }
 
 // ELRoot returns the path of a fresh root directory with the identity of an EL
@@ -31,13 +32,13 @@ type labRoot struct {
 // is skipped, or fails where CI=true or XCRATE_TEST_ALL=1 is set.
 func ELRoot(t testing.TB) string {
 	t.Helper()
-	return freshRoot(t, labRoot{"elroot", []string{"rpm", "dnf"}, "mkel"})
+	return freshRoot(t, labRoot{name: "elroot", packages: []string{"rpm", "dnf"}, script: "mkel"})
 }
 
 // SLESRoot is as ELRoot, with the identity of a SLES 15 and zypper.
 func SLESRoot(t testing.TB) string {
 	t.Helper()
-	return freshRoot(t, labRoot{"slesroot", []string{"rpm", "zypper"}, "mksles"})
+	return freshRoot(t, labRoot{name: "slesroot", packages: []string{"rpm", "zypper"}, script: "mksles"})
 }
 
 // DebianRoot is as ELRoot, but plain Debian with apt. Its sources are those of
@@ -105,13 +106,7 @@ func builtRoot(kind labRoot) (string, error) {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
-	b := labBuilder{lab: lab, cache: cache, lock: lock}
-	// All begin as the same base system, which takes longest.
-	base, err := b.make(labRoot{name: "debroot"}, "")
-	if err != nil || kind.script == "" {
-		return base, err
-	}
-	return b.make(kind, base)
+	return labBuilder{lab: lab, cache: cache, lock: lock}.root(kind)
 }
 
 // labBuilder makes roots in a cache it holds the lock of.
@@ -120,10 +115,26 @@ type labBuilder struct {
 	lock       *os.File
 }
 
+// root returns the root of a kind, after the roots it begins as.
+func (b labBuilder) root(kind labRoot) (string, error) {
+	base := ""
+	if kind.script != "" {
+		from := labRoot{name: "debroot"}
+		if kind.base != nil {
+			from = *kind.base
+		}
+		var err error
+		if base, err = b.root(from); err != nil {
+			return "", err
+		}
+	}
+	return b.make(kind, base)
+}
+
 // make returns the root of a kind, made out of a copy of base, or of nothing
 // if that is "".
 func (b labBuilder) make(kind labRoot, base string) (string, error) {
-	key, err := b.key(kind)
+	key, err := b.key(kind, filepath.Base(base))
 	if err != nil {
 		return "", err
 	}
@@ -152,8 +163,8 @@ func (b labBuilder) make(kind labRoot, base string) (string, error) {
 	return final, os.Rename(building, final)
 }
 
-// key names the root of a kind by what it is made with.
-func (b labBuilder) key(kind labRoot) (string, error) {
+// key names the root of a kind by what it is made with and of.
+func (b labBuilder) key(kind labRoot, base string) (string, error) {
 	sum := sha256.New()
 	scripts := []string{"mkroot"}
 	if kind.script != "" {
@@ -167,6 +178,9 @@ func (b labBuilder) key(kind labRoot) (string, error) {
 		_, _ = sum.Write(text)
 	}
 	_, _ = fmt.Fprint(sum, kind.packages)
+	if kind.base != nil {
+		_, _ = fmt.Fprint(sum, base)
+	}
 	return fmt.Sprintf("%x", sum.Sum(nil)[:8]), nil
 }
 

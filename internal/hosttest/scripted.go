@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/google/rpmpack"
+	"golang.org/x/sys/unix"
 )
 
 // Script is what the scripts of xCAT's packages do to a fresh host, as a sample
@@ -86,7 +88,13 @@ func ScriptedPackages(dir, rows string, o ScriptedOptions) error {
 type scripted struct {
 	rpmSpec
 	content map[string]string
+	links   map[string]string
 	post    string
+}
+
+// isProgram tells scripts and binaries from other files of a package.
+func isProgram(body string) bool {
+	return strings.HasPrefix(body, "#!") || strings.HasPrefix(body, "\x7fELF")
 }
 
 func (p scripted) write(dir string) error {
@@ -96,10 +104,13 @@ func (p scripted) write(dir string) error {
 	}
 	for name, body := range p.content {
 		mode := uint(0o644)
-		if filepath.Base(filepath.Dir(name)) != "share" && body[:2] == "#!" {
+		if isProgram(body) {
 			mode = 0o755
 		}
 		r.AddFile(rpmpack.RPMFile{Name: name, Body: []byte(body), Mode: mode, Owner: "root", Group: "root", MTime: uint32(buildTime().Unix())})
+	}
+	for name, to := range p.links {
+		r.AddFile(rpmpack.RPMFile{Name: name, Body: []byte(to), Mode: unix.S_IFLNK | 0o777, Owner: "root", Group: "root", MTime: uint32(buildTime().Unix())})
 	}
 	if p.post != "" {
 		r.AddPostin(p.post)

@@ -1,7 +1,7 @@
 package hosttest
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -25,12 +25,12 @@ func ScriptedDebs(dir, rows string, o ScriptedOptions) error {
 	}
 	unit := "[Unit]\nDescription=xCAT\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
 	for _, p := range []deb{
-		{"xcat", "amd64", depends, o.Script, map[string]string{"/etc/xCATMN": "1\n", "/opt/xcat/share/rows.sqlite": string(b)}},
-		{"perl-xcat", "all", "", "", map[string]string{"/opt/xcat/lib/perl/xCAT/Version.pm": "sub Version { return 'Version " + xcatVersion + " (git commit 0, built now)'; }\n"}},
+		{"xcat", "amd64", depends, o.Script, map[string]string{"/etc/xCATMN": "1\n", "/opt/xcat/share/rows.sqlite": string(b)}, nil},
+		{"perl-xcat", "all", "", "", map[string]string{"/opt/xcat/lib/perl/xCAT/Version.pm": "sub Version { return 'Version " + xcatVersion + " (git commit 0, built now)'; }\n"}, nil},
 		{"xcat-server", "all", "perl-xcat", "", map[string]string{
 			"/opt/xcat/sbin/xcatd": "#!/bin/sh\n", "/usr/lib/systemd/system/xcatd.service": unit, "/usr/lib/systemd/system/kea-dhcp4.service": unit,
-		}},
-		{"goconserver", "amd64", "", "", map[string]string{"/usr/bin/goconserver": "#!/bin/sh\n"}},
+		}, nil},
+		{"goconserver", "amd64", "", "", map[string]string{"/usr/bin/goconserver": "#!/bin/sh\n"}, nil},
 	} {
 		if err := p.write(dir); err != nil {
 			return fmt.Errorf("package %s: %w", p.name, err)
@@ -43,6 +43,7 @@ func ScriptedDebs(dir, rows string, o ScriptedOptions) error {
 type deb struct {
 	name, arch, depends, post string
 	content                   map[string]string
+	links                     map[string]string
 }
 
 func (p deb) write(dir string) error {
@@ -66,7 +67,7 @@ func (p deb) write(dir string) error {
 	for name, body := range files {
 		at := filepath.Join(top, name)
 		mode := os.FileMode(0o644)
-		if bytes.HasPrefix([]byte(body), []byte("#!")) {
+		if isProgram(body) {
 			mode = 0o755
 		}
 		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
@@ -79,6 +80,12 @@ func (p deb) write(dir string) error {
 			return err
 		}
 	}
+	for name, to := range p.links {
+		at := filepath.Join(top, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.Symlink(to, at)); err != nil {
+			return err
+		}
+	}
 	err = filepath.WalkDir(top, func(p string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
 			err = os.Chmod(p, 0o755)
@@ -88,7 +95,7 @@ func (p deb) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	out, err := exec.Command("dpkg-deb", "--root-owner-group", "--build", top, dir).CombinedOutput()
+	out, err := exec.Command("dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", top, dir).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("dpkg-deb: %w: %s", err, out)
 	}
