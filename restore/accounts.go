@@ -20,7 +20,8 @@ func (a *applier) makeAccounts() error {
 			added[file] += line
 		}
 	}
-	for _, file := range []string{"/etc/group", "/etc/passwd", "/etc/gshadow", "/etc/shadow"} {
+	// Who has a line in passwd is there, for an import that goes on: it comes last.
+	for _, file := range []string{"/etc/gshadow", "/etc/group", "/etc/shadow", "/etc/passwd"} {
 		if added[file] == "" {
 			continue
 		}
@@ -46,6 +47,9 @@ func (a *applier) appendTo(file, lines string) error {
 		if e, err = a.describe(file); err != nil {
 			return err
 		}
+		if lines = unknownLines(old, lines); lines == "" {
+			return nil
+		}
 		if len(old) > 0 && old[len(old)-1] != '\n' {
 			lines = "\n" + lines
 		}
@@ -53,6 +57,18 @@ func (a *applier) appendTo(file, lines string) error {
 	now := a.Now
 	e.MTime = artifact.Time{Sec: now.Unix(), Nsec: int64(now.Nanosecond())}
 	return a.putBytes(file, e, append(old, lines...))
+}
+
+// unknownLines returns those of lines whose name, up to the first colon, has none in
+// old.
+func unknownLines(old []byte, lines string) (unknown string) {
+	for line := range strings.Lines(lines) {
+		name, _, _ := strings.Cut(line, ":")
+		if !bytes.HasPrefix(old, []byte(name+":")) && !bytes.Contains(old, []byte("\n"+name+":")) {
+			unknown += line
+		}
+	}
+	return unknown
 }
 
 // describe returns an existing file of the host as an entry with its own ids.
@@ -83,4 +99,18 @@ func (a *applier) putBytes(p string, e artifact.Entry, content []byte) error {
 		return err
 	}
 	return a.commit.commit(context.Background(), c)
+}
+
+// putLink makes p a symlink as e has it.
+func (a *applier) putLink(ctx context.Context, p string, e artifact.Entry) error {
+	d, err := a.work.beside(p)
+	if err != nil {
+		return err
+	}
+	e.Path = strings.TrimPrefix(p, "/")
+	c := change{entry: e, path: p, slot: a.work.slot()}
+	if _, err := new(archive.Maker).Create(d.Dir, c.slot, e, a.owners.of(e), nil); err != nil {
+		return err
+	}
+	return a.commit.commit(ctx, c)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 
 	"golang.org/x/sys/unix"
@@ -22,12 +21,20 @@ var ErrLocked = errors.New("another import is running")
 // ErrBlocked is wrapped when a finding stops the import.
 var ErrBlocked = errors.New("refused by a check")
 
+// ErrUnfinished is wrapped where an import was interrupted, and has to be finished
+// or taken back before anything else.
+var ErrUnfinished = errors.New("it was interrupted")
+
+// ErrHalfway is wrapped where an import, or taking it back, ended before it was done:
+// it can be gone on with.
+var ErrHalfway = errors.New("it is not done yet")
+
 // Result says what an import did.
 type Result struct {
 	ID     string `json:"id"`
-	Plan   *Plan  `json:"plan"`
-	Kept   string `json:"kept"`   // where the originals of what was replaced lie
-	Tables int    `json:"tables"` // compared with the snapshot after the restore, all equal
+	Plan   *Plan  `json:"plan,omitempty"` // nil where only the end of an import was to be done
+	Kept   string `json:"kept"`           // where the originals of what was replaced lie
+	Tables int    `json:"tables"`         // compared with the snapshot after the restore, all equal
 	// Packages is what the package manager did, zero where it was not run.
 	Packages PackageResult `json:"packages"`
 	// Settings are files of the host's own that scripts of packages had changed and
@@ -42,23 +49,41 @@ type Result struct {
 	Prepared []string `json:"database_prepared,omitempty"`
 	// Lost names files with the extended attributes their filesystem did not take.
 	Lost map[string][]string `json:"lost,omitempty"`
+	// Report is how it came out, nil where that is left to the first boot.
+	Report *Report `json:"report,omitempty"`
+	// Waits says that the rest is done when the root is booted for the first time.
+	Waits bool `json:"waits_for_first_boot,omitempty"`
 }
 
 // Apply restores snapshot s: it plans, shows the plan to confirm, and carries
 // it out if that returns true. A nil Result means that nothing was changed.
 //
 // Until every byte that is needed is staged and verified, the host has changed
-// in nothing but the work directory. After an error or an interruption
-// everything is put back before Apply returns, packages too.
-func Apply(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o Options, log io.Writer, confirm func(*Plan) (bool, error)) (*Result, error) {
+// in nothing but the work directory. After an error or an interruption before
+// everything is in place all is put back before Apply returns, packages too.
+// Services and acceptance tests that fail after that are in the Report.
+func Apply(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o Options, confirm func(*Plan) (bool, error)) (*Result, error) {
 	release, err := lock(o.Root)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = release() }()
-	if err := recoverUnfinished(ctx, o, log); err != nil {
+	open, err := unfinished(ctx, o)
+	if err != nil {
 		return nil, err
 	}
+	if open != nil {
+		return nil, fmt.Errorf("import %s: %w", open.ID, ErrUnfinished)
+	}
+	p, err := agree(ctx, f, s, o, confirm)
+	if err != nil || p == nil || p.plan.Empty() {
+		return nil, err
+	}
+	return p.apply(ctx)
+}
+
+// agree plans an import and has it confirmed; nil if the answer is no.
+func agree(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o Options, confirm func(*Plan) (bool, error)) (*planner, error) {
 	p, err := newPlanner(ctx, f, s, o)
 	if err != nil {
 		return nil, err
@@ -70,10 +95,7 @@ func Apply(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o Optio
 	if len(p.plan.Blocked()) > 0 {
 		return nil, ErrBlocked
 	}
-	if p.plan.Empty() {
-		return nil, nil
-	}
-	return p.apply(ctx)
+	return p, nil
 }
 
 // lock keeps a second import away from the host.
@@ -90,40 +112,54 @@ func lock(root *host.Root) (func() error, error) {
 	return release, err
 }
 
-func recoverUnfinished(ctx context.Context, o Options, log io.Writer) error {
-	ids, err := Unfinished(o.Root)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if _, err := fmt.Fprintf(log, "import %s was interrupted: putting back what it had changed\n", id); err != nil {
-			return err
-		}
-		if err := Undo(ctx, o, id); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // apply carries the plan out.
-func (p *planner) apply(ctx context.Context) (_ *Result, err error) {
-	id := p.Now.UTC().Format("20060102T150405Z") + "-" + p.snapshot.Descriptor.Digest.Encoded()[:12]
-	w, err := newWork(p.Root, id)
+func (p *planner) apply(ctx context.Context) (*Result, error) {
+	a, err := p.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer w.close()
-	a := &applier{planner: p, work: w, result: &Result{ID: w.id, Plan: p.plan, Kept: p.Root.Path(path.Join(StateDir, w.id))}}
+	defer a.work.close()
 	if err := a.run(ctx); err != nil {
-		return nil, errors.Join(a.giveUp(context.WithoutCancel(ctx), err), w.unmake())
+		return nil, a.giveUp(context.WithoutCancel(ctx), errors.Join(err, a.journal.close()))
 	}
-	return a.result, a.startServices(context.WithoutCancel(ctx))
+	err = a.start(context.WithoutCancel(ctx))
+	return a.result, errors.Join(err, a.journal.close())
+}
+
+// begin makes the state directory of a new import, and its journal.
+func (p *planner) begin(ctx context.Context) (_ *applier, err error) {
+	id := p.Now.UTC().Format("20060102T150405Z") + "-" + p.snapshot.Descriptor.Digest.Encoded()[:12]
+	w, first, err := newWork(p.Root, id)
+	if err != nil {
+		return nil, err
+	}
+	first.Snapshot = p.snapshot.Descriptor.Digest
+	a := newApplier(p, w)
+	err = a.withState(func(state *host.Dir) (err error) {
+		if a.journal, err = createJournal(state, first); err == nil {
+			err = a.writeImport(ctx, state)
+		}
+		return err
+	})
+	if err == nil {
+		return a, nil
+	}
+	if a.journal != nil {
+		err = errors.Join(err, a.journal.close())
+	}
+	err = errors.Join(err, w.discard(), unmake(p.Root, first))
+	w.close()
+	return nil, err
+}
+
+func newApplier(p *planner, w *work) *applier {
+	return &applier{planner: p, work: w, result: &Result{ID: w.id, Plan: p.plan, Kept: p.Root.Path(path.Join(StateDir, w.id))}}
 }
 
 // applier is one import at work.
 type applier struct {
 	*planner
+	past    reached // before it was interrupted; zero if it was not
 	work    *work
 	journal *journal
 	commit  *committer
@@ -138,43 +174,42 @@ type applier struct {
 	kept       bool             // a dump of it lies beside the journal
 	result     *Result
 	lost       losses
+	touched    []string // tops of the trees that change
 
 	// How the host was before packages were installed and services stopped.
 	before          []artifact.Service
 	enforced        bool // SELinux
 	installedBefore []artifact.Package
 	hadDefinition   bool // of the repository: there is one to be kept
-
-	stopped []string // units, in the order they are started
 }
 
-func (a *applier) run(ctx context.Context) (err error) {
+// withState calls fn with the state directory.
+func (a *applier) withState(fn func(*host.Dir) error) error {
 	state, err := a.work.state()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = state.Close() }()
-	if a.journal, err = createJournal(state, a.snapshot.Descriptor.Digest); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, a.journal.close()) }()
+	return errors.Join(fn(state), state.Close())
+}
+
+// run puts everything in place.
+func (a *applier) run(ctx context.Context) error {
 	a.work.journal = a.journal
-	own, err := copyCatalog(ctx, a.fetcher, a.snapshot, state)
+	var own *ownCatalog
+	err := a.withState(func(state *host.Dir) (err error) {
+		own, err = copyCatalog(ctx, a.fetcher, a.snapshot, state)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	a.fetcher = own
-	defer func() {
-		a.fetcher = own.Fetcher
-		err = errors.Join(err, own.close())
-	}()
-	a.commit = &committer{
-		work: a.work, journal: a.journal, owners: a.owners, homes: a.homes(), lost: &a.lost, fault: a.fault,
-		places: a.places, near: near{root: a.Root}, beside: besides{work: a.work}, coming: map[string]bool{}, touched: map[string]bool{},
-	}
+	a.commit = newCommitter(a)
 	defer a.commit.near.close()
-	defer func() { err = errors.Join(err, a.closeDatabase(context.WithoutCancel(ctx), err != nil)) }()
-	return a.carryOut(ctx)
+	err = a.place(ctx)
+	err = errors.Join(err, a.closeDatabase(context.WithoutCancel(ctx), err != nil))
+	a.fetcher = own.Fetcher
+	return errors.Join(err, own.close())
 }
 
 func (a *applier) homes() map[string]artifact.Account {
@@ -224,12 +259,12 @@ func (a *applier) placeFiles(ctx context.Context, of func(artifact.Kind) bool) e
 // giveUp puts everything back after err.
 func (a *applier) giveUp(ctx context.Context, err error) error {
 	a.Progress.Phase("putting back", 0)
-	undo := Undo(ctx, a.Options, a.result.ID)
+	undone := undo(ctx, a.Options, a.result.ID)
 	switch {
-	case undo == nil:
+	case undone == nil:
 		return fmt.Errorf("%w (everything that was changed is put back)", err)
 	case a.Root.Exists(path.Join(StateDir, a.result.ID)):
-		return errors.Join(err, fmt.Errorf("putting back what was changed: %w (the next import tries again)", undo))
+		return errors.Join(err, fmt.Errorf("putting back what was changed: %w (xcrate rollback tries again)", undone))
 	}
-	return errors.Join(err, fmt.Errorf("everything that was changed is put back, but for: %w", undo))
+	return errors.Join(err, fmt.Errorf("everything that was changed is put back, but for: %w", undone))
 }

@@ -40,6 +40,13 @@ type committer struct {
 	touched       map[string]bool // directories that are there and written down, some of them
 }
 
+func newCommitter(a *applier) *committer {
+	return &committer{
+		work: a.work, journal: a.journal, owners: a.owners, homes: a.homes(), lost: &a.lost, fault: a.fault,
+		places: a.places, near: near{root: a.Root}, beside: besides{work: a.work}, coming: map[string]bool{}, touched: map[string]bool{},
+	}
+}
+
 // step is one act on the host.
 type step struct {
 	path string

@@ -25,6 +25,7 @@ type comparer struct {
 	replaced map[host.Inode]bool
 	whole    *host.File // the file the pieces that come belong to, nil if it has changed anyhow
 	pieces   state      // what is known of it so far
+	seen     host.Stat  // what was at the last target looked at, zero for nothing
 	buf      []byte
 	sum      *artifact.Digester
 }
@@ -61,6 +62,7 @@ func (c *comparer) compare(e artifact.Entry) (s state, done bool, err error) {
 }
 
 func (c *comparer) look(e artifact.Entry, p string) (state, error) {
+	c.seen = host.Stat{}
 	if c.absent.holds(path.Dir(p)) {
 		return isNew, nil
 	}
@@ -76,6 +78,7 @@ func (c *comparer) look(e artifact.Entry, p string) (state, error) {
 		return notPlaced, err
 	}
 	have, st, err := archive.Stat(d, name, e.Path, c.owners.accounts)
+	c.seen = st
 	if errors.Is(err, fs.ErrNotExist) {
 		return isNew, nil
 	}
@@ -110,6 +113,13 @@ func (c *comparer) lookAt(e, have artifact.Entry, st host.Stat, d *host.Dir, nam
 		return isKept, nil // with the attributes it has: it is the host's own
 	case (have.Type == artifact.TypeDir) != (e.Type == artifact.TypeDir):
 		return isClash, nil
+	case e.Type == artifact.TypeDir && have.MTime != e.MTime:
+		// Whatever is put into it or goes changes that: alone it is nothing to do.
+		have.MTime = e.MTime
+		if c.owners.same(e, have) {
+			return isSame, nil
+		}
+		return isChanged, nil
 	case !c.owners.same(e, have):
 		return isChanged, nil
 	case e.Type != artifact.TypeFile:

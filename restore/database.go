@@ -28,6 +28,7 @@ func (p *planner) database(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
+	p.tableFacts(have)
 	p.compareTables(have)
 	if err := p.planStale(ctx); err != nil {
 		return fmt.Errorf("database: %w", err)

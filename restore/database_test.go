@@ -1,7 +1,6 @@
 package restore
 
 import (
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +11,7 @@ import (
 // plan was made, as xcatd does when it is stopped: the table is restored too.
 func TestWrittenDuringImport(t *testing.T) {
 	f, root := newFixture(t), targetRoot(t)
-	_, err := Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, yes)
+	_, err := Apply(t.Context(), f.m, f.s, f.options(t, root), yes)
 	check(t, err)
 	check(t, os.WriteFile(filepath.Join(root, "etc/hosts"), []byte("edited"), 0o644))
 	o, calls := f.options(t, root), 0
@@ -25,7 +24,7 @@ func TestWrittenDuringImport(t *testing.T) {
 		}
 		return nil
 	}
-	result, err := Apply(t.Context(), f.m, f.s, o, io.Discard, func(p *Plan) (bool, error) {
+	result, err := Apply(t.Context(), f.m, f.s, o, func(p *Plan) (bool, error) {
 		if len(p.Database.Restore) != 0 || p.Database.Same != 3 {
 			t.Errorf("plan %+v", p.Database)
 		}
@@ -35,7 +34,7 @@ func TestWrittenDuringImport(t *testing.T) {
 	if result == nil || result.Tables != 3 || len(result.Plan.Database.Restore) != 1 {
 		t.Fatalf("result %+v", result)
 	}
-	if again, err := Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, yes); err != nil || again != nil {
+	if again, err := Apply(t.Context(), f.m, f.s, f.options(t, root), yes); err != nil || again != nil {
 		t.Errorf("another import: %+v, %v", again, err)
 	}
 }

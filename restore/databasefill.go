@@ -37,6 +37,9 @@ func (a *applier) setUpServer(ctx context.Context) (err error) {
 		}
 		return errors.Join(acts.note(act), a.fault())
 	}
+	if err := a.unmaskServer(ctx); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
 	if a.stopServer, err = a.server.Start(ctx, note); err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
@@ -46,6 +49,19 @@ func (a *applier) setUpServer(ctx context.Context) (err error) {
 	}
 	a.result.SetUp = append(a.result.SetUp, done.Steps...)
 	return nil
+}
+
+// unmaskServer lifts the mask that an import as a standby left on the server: it has to
+// run for a while.
+func (a *applier) unmaskServer(ctx context.Context) error {
+	unit := a.server.Unit() + ".service"
+	if _, state, err := service.State(a.Root, unit); err != nil || state != service.Masked || !service.Running(a.Root) {
+		return nil //nolint:nilerr // of a unit that is not there nothing is masked
+	}
+	if err := a.setEnablement(ctx, unit, service.Unmasked); err != nil {
+		return err
+	}
+	return service.Reload(ctx, a.Runner)
 }
 
 // fillServer replaces the tables on the server, all in one transaction where the
@@ -181,7 +197,7 @@ func (a *applier) leaveServer(ctx context.Context) error {
 	a.stopServer = nil
 	err := stop(ctx)
 	if unit := a.server.Unit() + ".service"; a.Standby && err == nil {
-		err = service.Disable(ctx, a.Root, a.Runner, unit)
+		err = a.setEnablement(ctx, unit, service.Masked)
 		if !slices.Contains(a.result.Disabled, unit) {
 			a.result.Disabled = append(a.result.Disabled, unit)
 		}

@@ -25,7 +25,9 @@ const (
 	actsFile     = "database-acts"   // what was set up, a JSON line each
 )
 
-// keepTables dumps what the database at l holds, all of it, before it is touched.
+// keepTables dumps what the database at l holds, all of it, before it is touched. How
+// to log in is kept as the host's own programs do, who are there when it is put back:
+// a server that runs for the import alone is not.
 func (a *applier) keepTables(ctx context.Context, l database.Location) (err error) {
 	src, err := database.Open(ctx, l, database.SQLiteOptions{})
 	if err != nil {
@@ -40,6 +42,9 @@ func (a *applier) keepTables(ctx context.Context, l database.Location) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, state.Close()) }()
+	if a.server != nil {
+		l = a.goal.to
+	}
 	if err := keepDump(ctx, state, src, l); err != nil {
 		return err
 	}
@@ -115,11 +120,17 @@ func openActs(w *work, j *journal, engine database.Engine) (*acts, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := state.Create(actsFile)
+	f, err := appendLines(state, actsFile) // an import that goes on adds to them
 	if err != nil {
 		return nil, errors.Join(err, state.Close())
 	}
-	return &acts{file: f, journal: j, engine: engine}, errors.Join(state.Sync(), state.Close())
+	st, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), state.Close())
+	}
+	// Where the journal says already that there are some, it does so before the tables
+	// that were kept: those are put back first.
+	return &acts{file: f, journal: j, engine: engine, any: st.Size() > 0}, errors.Join(state.Sync(), state.Close())
 }
 
 // note makes act durable. The first also goes into the journal, as the place where

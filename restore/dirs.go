@@ -61,7 +61,7 @@ func (c *committer) mkdir(p string, perm uint32, own *archive.Owner) error {
 
 // touch writes down the attributes of existing directory p before it changes.
 func (c *committer) touch(p string) error {
-	if c.coming[p] || c.touched[p] || p == "/" {
+	if c.coming[p] || c.touched[p] {
 		return nil
 	}
 	if len(c.touched) >= maxTouched {
@@ -72,8 +72,8 @@ func (c *committer) touch(p string) error {
 	if err != nil {
 		return err
 	}
-	d, name, err := c.work.root.OpenParent(p)
-	if err != nil || name == "" {
+	d, name, err := openDirOf(c.work.root, p)
+	if err != nil {
 		return err
 	}
 	defer func() { _ = d.Close() }()

@@ -255,7 +255,7 @@ func targetRoot(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
 	for name, content := range map[string]string{
-		"etc/os-release": "ID=rocky\nVERSION_ID=9.6\n", "etc/hostname": "mn\n", "etc/hosts": "old hosts",
+		"etc/os-release": "ID=rocky\nVERSION_ID=9.6\n", "etc/hostname": "mn\n", "etc/hosts": "127.0.0.1 localhost\n10.0.0.9 mn\n10.5.0.1 printer\n",
 		"etc/passwd": "root:x:0:0::/root:/bin/sh\n", "etc/group": "root:x:0:\nother:x:101:", "etc/shadow": "root:*::::::\n",
 		"etc/svc/conf": "old", "etc/svc/mine": "the admin's", "etc/svc/same": "same", "etc/xcat/ca/certs/99.pem": "stale", "etc/xcat/ca/key": "other",
 		"etc/xcat/site.sqlite-journal": "",

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/netip"
 	"slices"
@@ -223,29 +222,7 @@ func (p *planner) findEntry(ctx context.Context, name string) (*artifact.Entry, 
 const maxSmall = 1 << 20
 
 // readEntry returns the content of the file e, verified to the end of its layer.
-func (p *planner) readEntry(ctx context.Context, e artifact.Entry) (content []byte, err error) {
-	if e.Size > maxSmall {
-		return nil, fmt.Errorf("entry %q: %d bytes, at most %d", e.Path, e.Size, maxSmall)
-	}
-	layers := p.snapshot.Layers(e.Kind)
-	if e.Part < 1 || e.Part > len(layers) {
-		return nil, fmt.Errorf("entry %q: in a part that is not in the manifest", e.Path)
-	}
-	l, err := artifact.OpenLayer(ctx, p.fetcher, layers[e.Part-1])
-	if err != nil {
-		return nil, err
-	}
-	defer l.End(ctx, &err)
-	for {
-		got, r, err := l.Next()
-		if errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("entry %q: in the catalog, not in the layer", e.Path)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if got.Path == e.Path {
-			return io.ReadAll(io.LimitReader(r, maxSmall))
-		}
-	}
+func (p *planner) readEntry(ctx context.Context, e artifact.Entry) ([]byte, error) {
+	contents, err := p.readEntries(ctx, maxSmall, e)
+	return contents[e.Path], err
 }

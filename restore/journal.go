@@ -16,31 +16,10 @@ import (
 	"github.com/xcrate/xcrate/internal/host"
 )
 
-// journalFile lies in an import's state directory. It is JSON lines: first
-// what is imported, then every step before it is taken, last how it ended.
+// journalFile lies in an import's state directory. It is JSON lines: first what is
+// imported, with the directories that were made for imports as such, then the begin
+// and end of every step, with all it changes before it is changed, last how it ended.
 const journalFile = "journal"
-
-// op is what a step does, and so how it is undone.
-type op string
-
-const (
-	opBegin   op = "begin"
-	opWork    op = "work"    // Path is a work directory
-	opMkdir   op = "mkdir"   // undo: rmdir
-	opCreate  op = "create"  // undo: remove
-	opReplace op = "replace" // undo: rename Slot back
-	opRemove  op = "remove"  // undo: rename Slot back
-	opAttr    op = "attr"    // undo: set the attributes of Entry again
-	opDone    op = "done"
-
-	opServices op = "services" // Services as they were; undo: start what ran
-	opSaved    op = "saved"    // savedFile holds Trees; undo: put them back
-	opMade     op = "made"     // packages may make Path; undo: remove it, whatever it is
-	opKeep     op = "keep"     // packages may remove directory Path; undo: make it again, as Entry
-	opTables   op = "tables"   // keptDir holds what the database held, on the host's own server of engine Path or, without one, elsewhere; undo: put it back
-	opServer   op = "server"   // actsFile lists what is done to the server of engine Path; undo: take it back
-	opPackages op = "packages" // packagesBefore says what was installed; undo: that again
-)
 
 // record is one line of the journal.
 type record struct {
@@ -75,16 +54,55 @@ type journal struct {
 	w *bufio.Writer
 }
 
-func createJournal(state *host.Dir, snapshot digest.Digest) (*journal, error) {
+// createJournal begins a journal with record begin.
+func createJournal(state *host.Dir, begin record) (*journal, error) {
 	f, err := state.Create(journalFile)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	j := &journal{f: f, w: bufio.NewWriter(f)}
-	if err := j.write(record{Op: opBegin, Snapshot: snapshot}); err != nil {
+	if err := j.write(begin); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return j, errors.Join(j.sync(), state.Sync())
+}
+
+// openJournal goes on with the journal of an import that was interrupted.
+func openJournal(state *host.Dir) (*journal, error) {
+	f, err := appendLines(state, journalFile)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	return &journal{f: f, w: bufio.NewWriter(f)}, nil
+}
+
+// appendLines opens a file of lines, made if there is none, to add more. A last
+// line that was cut off by a crash goes.
+func appendLines(d *host.Dir, name string) (*os.File, error) {
+	f, err := d.Append(name)
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	end := st.Size()
+	for one := make([]byte, 1); end > 0; end-- {
+		if _, err := f.ReadAt(one, end-1); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		if one[0] == '\n' {
+			break
+		}
+	}
+	if end != st.Size() {
+		err = f.Truncate(end)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 func (j *journal) write(r record) error {
@@ -170,14 +188,4 @@ func readRecord(line []byte, complete bool, fn func(record) error) error {
 		return fmt.Errorf("journal: record %.80q: %w", line, err)
 	}
 	return fn(r)
-}
-
-// isFinished reports whether the journal in state ends with an import that was
-// finished or undone.
-func isFinished(state *host.Dir) (done bool, err error) {
-	err = readBackwards(state, func(r record) error {
-		done = r.Op == opDone
-		return errStop
-	})
-	return done, err
 }

@@ -3,7 +3,6 @@ package restore
 import (
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -177,7 +176,7 @@ func TestBeside(t *testing.T) {
 			}
 			return nil
 		}
-		result, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes)
+		result, err := Apply(t.Context(), f.m, f.s, o, yes)
 		if err != nil {
 			if !errors.Is(err, boom) {
 				t.Fatal(err)
@@ -196,7 +195,7 @@ func TestBeside(t *testing.T) {
 		if err != nil || string(kept) != "of an earlier import" {
 			t.Errorf("kept %q, %v", kept, err)
 		}
-		if again, err := Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, yes); err != nil || again != nil {
+		if again, err := Apply(t.Context(), f.m, f.s, f.options(t, root), yes); err != nil || again != nil {
 			t.Errorf("second import: %+v, %v", again, err)
 		}
 		return

@@ -31,6 +31,16 @@ func (n *near) parent(p string) (*host.Dir, string, error) {
 	return n.dir, path.Base(p), nil
 }
 
+// openDirOf opens the directory that holds the attributes of directory p: the one it
+// is in, or itself as "." for the root.
+func openDirOf(root *host.Root, p string) (*host.Dir, string, error) {
+	if p == "/" {
+		d, err := root.OpenDir("/")
+		return d, ".", err
+	}
+	return root.OpenParent(p)
+}
+
 // close closes the directory. The next path opens its own.
 func (n *near) close() {
 	if n.dir != nil {
@@ -49,10 +59,11 @@ func (a *absent) holds(dir string) bool {
 // mountOf finds the filesystem paths lie on. It knows that of the last path's
 // directory still, and is right while nothing of the host changes.
 type mountOf struct {
-	root *host.Root
-	dir  string
-	top  string // the top directory of that filesystem
-	dev  uint64
+	root   *host.Root
+	mounts map[string]bool // nil before the first path
+	dir    string
+	top    string // the top directory of that filesystem
+	dev    uint64
 }
 
 func (m *mountOf) find(p string) (top string, dev uint64, err error) {
@@ -60,16 +71,23 @@ func (m *mountOf) find(p string) (top string, dev uint64, err error) {
 	if m.dir == dir {
 		return m.top, m.dev, nil
 	}
-	top, dev, err = filesystem(m.root, dir)
+	if m.mounts == nil {
+		if m.mounts, err = m.root.Mounts(); err != nil {
+			return "", 0, err
+		}
+	}
+	top, dev, err = filesystem(m.root, m.mounts, dir)
 	if err == nil {
 		m.dir, m.top, m.dev = dir, top, dev
 	}
 	return top, dev, err
 }
 
-// filesystem returns the top directory and the device of the filesystem that
-// holds directory dir, or would hold it once made.
-func filesystem(root *host.Root, dir string) (top string, dev uint64, err error) {
+// filesystem returns the top directory and the device of the filesystem that holds
+// directory dir, or would hold it once made. Of one that is mounted in several places
+// each is taken for a filesystem of its own: nothing can be renamed from one to
+// another. mounts are the paths where something is mounted.
+func filesystem(root *host.Root, mounts map[string]bool, dir string) (top string, dev uint64, err error) {
 	dir, err = root.Resolve(dir)
 	if err != nil {
 		return "", 0, err
@@ -85,7 +103,7 @@ func filesystem(root *host.Root, dir string) (top string, dev uint64, err error)
 		}
 		dir = path.Dir(dir)
 	}
-	for top = dir; top != "/"; top = path.Dir(top) {
+	for top = dir; top != "/" && !mounts[top]; top = path.Dir(top) {
 		above, err := root.Stat(path.Dir(top))
 		if err != nil {
 			return "", 0, err

@@ -2,15 +2,14 @@ package restore
 
 import (
 	"context"
-	"fmt"
+	"net"
+	"net/netip"
 	"runtime"
-	"slices"
 	"time"
 
 	"oras.land/oras-go/v2/content"
 
 	"github.com/xcrate/xcrate/artifact"
-	"github.com/xcrate/xcrate/internal/database"
 	"github.com/xcrate/xcrate/internal/host"
 	"github.com/xcrate/xcrate/internal/pkgmgr"
 	"github.com/xcrate/xcrate/internal/progress"
@@ -23,36 +22,36 @@ type Options struct {
 	Root   *host.Root
 	Runner host.Runner
 	Stack  stack.Stack
-	// Only restores just these kinds; empty means all. Skip leaves some out.
-	Only, Skip []artifact.Kind
+	Choices
 	// Allow are the codes of findings that do not stop the import.
 	Allow map[string]bool
 	Now   time.Time
-	// KeepRepository leaves the repository of packages known to the package
-	// manager after the import.
-	KeepRepository bool
-	// Standby leaves the services of the stack stopped and disabled: another host
-	// is the management node.
-	Standby bool
+	// Source is where the snapshot is, as a resume opens it again.
+	Source string
+	// Program is this program's file on this machine: what is left to the first boot
+	// of a root is done by a copy of it. "" leaves nothing to it.
+	Program string
 	// TempDir is a directory of this machine for private copies of database
 	// files that cannot be read in place.
-	TempDir string
-	// Engine is the database engine to restore into, "" for that of the source.
-	Engine database.Engine
-	// RemoteDatabase restores into a database server on another machine too.
-	RemoteDatabase bool
-	// ByStack has the stack's own program restore the database.
-	ByStack  bool
+	TempDir  string
 	Progress progress.Sink // nil for none
 	// Workers is how many parts are unpacked side by side, 0 for one per core.
 	// The result does not depend on it.
 	Workers int
 
+	// saved is the state directory of an import whose packages are installed: merged
+	// files are those of before, without what scripts put into them. nil before that.
+	saved *host.Dir
 	fault func() error // called before each step of a commit; nil but in tests
 	// stackWithin is how long the stack's own program may take, 0 for the usual.
 	stackWithin time.Duration
 	// detect finds the package manager: pkgmgr.Detect but in tests.
 	detect func(context.Context, *host.Root, host.Runner) (pkgmgr.Manager, error)
+	// dial and resolver reach the network: those of net but in tests.
+	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	resolver resolver
+	// duplicate asks who else has an address: host.Duplicate but in tests.
+	duplicate func(ctx context.Context, nic string, address netip.Addr) (net.HardwareAddr, error)
 }
 
 // findManager finds the package manager of the host.
@@ -63,9 +62,18 @@ func (o Options) findManager(ctx context.Context) (pkgmgr.Manager, error) {
 	return pkgmgr.Detect(ctx, o.Root, o.Runner)
 }
 
-// wants reports whether kind k is to be restored.
-func (o Options) wants(k artifact.Kind) bool {
-	return (len(o.Only) == 0 || slices.Contains(o.Only, k)) && !slices.Contains(o.Skip, k)
+// complete fills in what was left to the default.
+func (o Options) complete() Options {
+	if o.Progress == nil {
+		o.Progress = progress.None()
+	}
+	if o.fault == nil {
+		o.fault = func() error { return nil }
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	return o
 }
 
 // planner is one run of NewPlan.
@@ -81,6 +89,19 @@ type planner struct {
 	goal     *goal // nil where the database stays as it is
 	mount    mountOf
 	need     map[uint64]*Space
+	noted    string          // the last directory that was looked for in restores
+	restores map[string]bool // paths that commands of the stack ask for: whether the snapshot has them
+
+	contenders []contender
+	merging    []merging
+	mayDiffer  []merging         // as in the snapshot, until scripts of packages write to them
+	restored   *bool             // the latest import was of this snapshot; nil before that is asked
+	own        map[string][]byte // the host's, from before packages; nil before it is read
+	theirs     map[string][]byte // the snapshot's content of files that are merged, by path on the host
+	// stagedBytes reads what is staged of an entry, nil while nothing is.
+	stagedBytes func(n int, e artifact.Entry) ([]byte, error)
+	checked     checked
+	facts       facts
 }
 
 // NewPlan compares snapshot s with the host and returns what an import would
@@ -94,15 +115,7 @@ func NewPlan(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o Opt
 }
 
 func newPlanner(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o Options) (*planner, error) {
-	if o.Progress == nil {
-		o.Progress = progress.None()
-	}
-	if o.fault == nil {
-		o.fault = func() error { return nil }
-	}
-	if o.Workers <= 0 {
-		o.Workers = runtime.GOMAXPROCS(0)
-	}
+	o = o.complete()
 	if err := checkAccounts(s.Config.Accounts); err != nil {
 		return nil, err
 	}
@@ -111,40 +124,37 @@ func newPlanner(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o 
 		return nil, err
 	}
 	p := &planner{
-		Options: o, fetcher: f, snapshot: s, need: map[uint64]*Space{}, mount: mountOf{root: o.Root},
-		owners: &owners{accounts: accounts, asIs: !isRoot()},
+		Options: o, fetcher: f, snapshot: s, need: map[uint64]*Space{}, mount: mountOf{root: o.Root}, theirs: map[string][]byte{},
+		owners:  &owners{accounts: accounts, asIs: !isRoot()},
+		checked: checked{watched: watch(append([]string{hostsFile}, certificates(o.Stack)...)...)},
 		plan: &Plan{
 			Snapshot: s.Descriptor.Digest, Title: s.Config.Title(), Created: s.Config.Created, Root: o.Root.Dir(),
+			Format: PlanFormat, Options: optionsOf(o),
 			Findings: []Finding{}, Remove: []string{}, ToDo: []artifact.LeftOut{},
 		},
 	}
 	for _, step := range []func(context.Context) error{
-		p.packages, p.checkLocal, p.accounts, p.findGoal, p.files, p.mirrors, p.database, p.services, p.guardFindings, p.preflight,
+		p.packages, p.checkLocal, p.accounts, p.findGoal, p.files, p.conflicts, p.mirrors, p.database, p.services, p.commands, p.guardFindings, p.preflight,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
 	}
+	p.completeChecks()
 	for _, l := range s.Config.LeftOut {
 		if l.Restore != "" && !l.System {
 			p.plan.ToDo = append(p.plan.ToDo, l)
 		}
 	}
-	return p, nil
-}
-
-func (p *planner) find(code string, level Level, remedy, format string, args ...any) {
-	f := Finding{Code: code, Level: level, Message: fmt.Sprintf(format, args...), Remedy: remedy}
-	if level == Block && p.Allow[code] {
-		f.Level, f.Allowed = Warn, true
-	}
-	p.plan.Findings = append(p.plan.Findings, f)
+	p.plan.Steps = p.plan.steps()
+	return p, p.sealFacts(ctx)
 }
 
 func (p *planner) accounts(context.Context) error {
 	p.plan.Accounts = []Account{}
 	for _, k := range artifact.TreeKinds() {
 		if _, ok := p.snapshot.Config.Kind(k); ok && p.wants(k) {
+			p.checkCollisions(p.snapshot.Config.Accounts)
 			p.plan.Accounts = p.owners.planAccounts(p.snapshot.Config.Accounts)
 			return nil
 		}
@@ -160,6 +170,7 @@ func (p *planner) files(ctx context.Context) error {
 	if p.mirrored, err = newMirror(p.snapshot, p.wants(artifact.KindPackages)); err != nil {
 		return err
 	}
+	p.restores = p.askedPaths()
 	cmp := newComparer(p.Root, p.owners, p.places)
 	defer cmp.close()
 	p.plan.files.places = p.places
@@ -172,6 +183,10 @@ func (p *planner) files(ctx context.Context) error {
 			return err
 		}
 		p.mirrored.note(e, p.target(e), p.placed(e.Kind))
+		p.checked.note(e)
+		if p.placed(e.Kind) {
+			p.noteRestored(p.target(e))
+		}
 		p.plan.files.states = append(p.plan.files.states, notPlaced)
 		if !p.placed(e.Kind) || p.goal != nil && p.goal.manages && e.Path == cfglocPath {
 			return nil
@@ -187,8 +202,19 @@ func (p *planner) files(ctx context.Context) error {
 		if !done {
 			return nil
 		}
+		p.facts.file(p.target(e), s, cmp.seen) // before it is known to be merged: that rests on it too
+		if s, err = p.lives(e, s); err != nil {
+			return err
+		}
+		if s, err = p.merges(e, s); err != nil {
+			return err
+		}
+		p.contend(e, s)
 		return p.file(e, s, sums[e.Kind])
 	})
+	if err == nil {
+		err = p.planMerges(ctx, sums)
+	}
 	if err != nil {
 		return err
 	}
@@ -235,7 +261,7 @@ func (p *planner) file(e artifact.Entry, s state, sum *FilePlan) error {
 		sum.New++
 	case isChanged:
 		sum.Changed++
-	case notPlaced:
+	case notPlaced, isMerged: // the latter is counted where it is merged
 		return nil
 	}
 	sum.Bytes += e.FileSize()

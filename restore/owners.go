@@ -42,8 +42,8 @@ func (o *owners) planAccounts(all []artifact.Account) []Account {
 			continue
 		}
 		id := freeID(a.ID, func(id int) bool { return o.accounts.Group(id) == "" })
+		missing = append(missing, Account{Account: a, ID: id, TakenBy: o.accounts.Group(a.ID)})
 		o.accounts.AddGroup(a.Name, id)
-		missing = append(missing, Account{Account: a, ID: id})
 	}
 	for _, a := range all {
 		if a.Type != "user" {
@@ -54,8 +54,8 @@ func (o *owners) planAccounts(all []artifact.Account) []Account {
 		}
 		id := freeID(a.ID, func(id int) bool { return o.accounts.User(id) == "" })
 		gid, _ := o.accounts.LookupGroup(a.Group)
+		missing = append(missing, Account{Account: a, ID: id, TakenBy: o.accounts.User(a.ID)})
 		o.accounts.AddUser(host.User{Name: a.Name, UID: id, GID: gid, Home: a.Home, Shell: a.Shell})
-		missing = append(missing, Account{Account: a, ID: id})
 	}
 	return missing
 }

@@ -72,6 +72,7 @@ func (p *planner) packages(ctx context.Context) error {
 		return fmt.Errorf("packages: %w", err)
 	}
 	p.compareInstalled(wanted, have)
+	p.facts.packages(have, p.concerns())
 	return p.repositoryPlan(ctx)
 }
 
@@ -95,6 +96,7 @@ func (p *planner) compareInstalled(wanted, have []artifact.Package) {
 			if pkgmgr.CompareEVR(old, pkg) > 0 {
 				newer = append(newer, old.NEVRA())
 			}
+			p.noteBuild(old, pkg)
 		}
 	}
 	if len(newer) > 0 {
@@ -198,8 +200,13 @@ func (p *planner) checkDependencies(ctx context.Context, repo pkgmgr.Repo) (err 
 	defer func() { err = errors.Join(err, remove()) }()
 	plan := &p.plan.Packages
 	refusal, err := p.manager.Check(ctx, repo, p.request())
-	if err != nil || !refusal.Refused() {
+	if err != nil {
 		return wrapPackages(err)
+	}
+	p.checked.asked = true
+	p.checkRepositories(refusal)
+	if !refusal.Refused() {
+		return nil
 	}
 	if len(plan.Names) > 0 {
 		names := plan.Names

@@ -78,6 +78,9 @@ func (a *applier) runManager(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := writeJSON(state, packagesAfter, after); err != nil {
+		return err
+	}
 	a.result.Packages = packageResult(a.plan.Packages.Install, a.installedBefore, after)
 	return ctx.Err()
 }
@@ -128,8 +131,8 @@ func without(all, some []string) []string {
 // compareAgain plans once more after packages were installed, because they may
 // have made accounts and replaced files that were as the snapshot has them. The
 // database is compared again in any case: xcatd writes to it when it is stopped.
-func (a *applier) compareAgain(ctx context.Context) error {
-	if !a.installs() {
+func (a *applier) compareAgain(ctx context.Context) (err error) {
+	if !a.installs() { // or they were there already when the import went on
 		return a.compareDatabase(ctx)
 	}
 	accounts, err := host.ReadAccounts(a.Root)
@@ -138,6 +141,15 @@ func (a *applier) compareAgain(ctx context.Context) error {
 	}
 	a.owners.accounts = accounts
 	a.commit.ownersChanged = true
+	if a.goal != nil && a.goal.own == nil { // scripts may have made a database
+		if err := a.ownDatabase(a.goal); err != nil {
+			return err
+		}
+	}
+	if a.saved, err = a.work.state(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.saved.Close()); a.saved = nil }()
 	again := a.again()
 	again.Skip = append([]artifact.Kind{artifact.KindPackages}, a.Skip...)
 	for _, step := range []func(context.Context) error{again.accounts, again.files, again.mirrors, again.database} {
@@ -163,6 +175,7 @@ func (a *applier) compareAgain(ctx context.Context) error {
 		}
 	}
 	a.plan.Remove, a.plan.Accounts = again.plan.Remove, again.plan.Accounts
+	a.merging, a.plan.Merges, a.own = again.merging, again.plan.Merges, again.own
 	return a.databaseAgain(ctx, again.plan.Database)
 }
 
@@ -171,6 +184,7 @@ func (a *applier) again() *planner {
 	return &planner{
 		Options: a.Options, fetcher: a.fetcher, snapshot: a.snapshot, owners: a.owners, plan: &Plan{},
 		need: map[uint64]*Space{}, mount: mountOf{root: a.Root}, places: a.places, goal: a.goal,
+		theirs: a.theirs, stagedBytes: a.readStaged,
 	}
 }
 

@@ -88,7 +88,7 @@ func (f fixture) apply(t *testing.T, root string, workers int) *Result {
 	t.Helper()
 	o := f.options(t, root)
 	o.Workers = workers
-	result, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes)
+	result, err := Apply(t.Context(), f.m, f.s, o, yes)
 	check(t, err)
 	return result
 }
@@ -105,7 +105,7 @@ func TestPieces(t *testing.T) {
 	}
 	var listed []Change
 	check(t, result.Plan.Changes(t.Context(), func(c Change) error { listed = append(listed, c); return nil }))
-	if len(listed) != 705 || listed[2] != (Change{"new", "/install/big"}) || listed[3].Path != "/install/big-link" {
+	if len(listed) != 705 || listed[2] != (Change{State: "new", Path: "/install/big"}) || listed[3].Path != "/install/big-link" {
 		t.Errorf("%d changes, %v", len(listed), listed[:4])
 	}
 	assertBig(t, eight)
@@ -122,7 +122,7 @@ func TestMediumPulled(t *testing.T) {
 	f.apply(t, want, 2)
 	o := f.options(t, got)
 	o.fault = func() error { clear(f.m); return nil }
-	if result, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes); err != nil || result == nil {
+	if result, err := Apply(t.Context(), f.m, f.s, o, yes); err != nil || result == nil {
 		t.Fatal(err)
 	}
 	if len(f.m) > 0 {
@@ -217,12 +217,13 @@ func TestBadPieces(t *testing.T) {
 				case "missing":
 					f.s = otherLayers(t, f.m, func(parts [][]file) { parts[i] = parts[i][:len(parts[i])-1] })
 				}
-				if result, err := Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, yes); err == nil {
+				if result, err := Apply(t.Context(), f.m, f.s, f.options(t, root), yes); err == nil {
 					t.Fatalf("it was taken: %+v", result)
 				}
 				diff(t, what, before, treeOf(t, root))
 				crash(t, f, f.options(t, root))
 				f.m[l.Digest], f.s = blob, good.s
+				f.takeBack(t, f.options(t, root))
 				f.apply(t, root, 0)
 				assertBig(t, root)
 			})
@@ -256,14 +257,13 @@ func TestPiecesEveryStep(t *testing.T) {
 		before := treeOf(t, root)
 		for _, fail := range []func(o Options){
 			func(o Options) {
-				if _, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes); err == nil {
+				if _, err := Apply(t.Context(), f.m, f.s, o, yes); err == nil {
 					t.Error("no fault")
 				}
 			},
 			func(o Options) {
 				crash(t, f, o)
-				_, err := Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, func(*Plan) (bool, error) { return false, nil })
-				check(t, err)
+				f.takeBack(t, f.options(t, root))
 			},
 		} {
 			o, left := f.options(t, root), n
@@ -296,7 +296,7 @@ func TestManyDirectories(t *testing.T) {
 	before := treeOf(t, root)
 	o, steps := f.options(t, root), 0
 	o.fault = func() error { steps++; return nil }
-	_, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes)
+	_, err := Apply(t.Context(), f.m, f.s, o, yes)
 	check(t, err)
 	if again := f.apply(t, root, 0); again != nil {
 		t.Errorf("second import: %+v", again.Plan.Files)
@@ -313,7 +313,7 @@ func TestManyDirectories(t *testing.T) {
 		}
 		return nil
 	}
-	if _, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes); err == nil {
+	if _, err := Apply(t.Context(), f.m, f.s, o, yes); err == nil {
 		t.Error("no fault")
 	}
 	diff(t, "last step failed", before, treeOf(t, root))

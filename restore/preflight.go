@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
-	"slices"
 	"strings"
-
-	"github.com/dustin/go-humanize"
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/host"
@@ -16,24 +14,51 @@ import (
 
 func isRoot() bool { return os.Geteuid() == 0 }
 
-// preflight compares the host with the snapshot's and adds what it finds.
-func (p *planner) preflight(context.Context) error {
-	here, err := host.ReadFacts(p.Root)
+// hostFacts is what checks know of the host.
+type hostFacts struct {
+	artifact.Host
+	nics map[string][]netip.Prefix
+}
+
+func (h hostFacts) unknown() bool { return h.Distro.ID == host.UnknownDistro }
+
+// readHost asks the host what it is.
+func (p *planner) readHost() error {
+	facts, err := host.ReadFacts(p.Root)
 	if err != nil {
 		return err
 	}
+	nics, err := host.NICs(p.Root)
+	p.checked.here = hostFacts{Host: facts, nics: nics}
+	return err
+}
+
+// preflight compares the host with the snapshot's and adds what it finds.
+func (p *planner) preflight(ctx context.Context) error {
+	if err := p.readHost(); err != nil {
+		return err
+	}
+	here := p.checked.here
 	if !isRoot() {
 		p.find(CodeNotRoot, Block, "run it as root", "not root: owners of restored files cannot be set")
 	}
 	p.checkDistro(here)
+	p.checkClock()
 	p.checkStack()
+	p.checkBuild()
+	p.checkAsked()
+	for _, check := range []func(context.Context) error{p.checkNetwork, p.checkServers, p.checkCertificates, p.rollbackSpace} {
+		if err := check(ctx); err != nil {
+			return err
+		}
+	}
 	return p.checkSpace()
 }
 
-func (p *planner) checkDistro(here artifact.Host) {
+func (p *planner) checkDistro(here hostFacts) {
 	was := p.snapshot.Config.Host
 	switch {
-	case here.Distro.ID == host.UnknownDistro:
+	case here.unknown():
 		p.find("no-distro", Warn, "", "%s has no os-release: whether the distro fits cannot be checked", p.Root.Dir())
 	case was.Distro.ID != here.Distro.ID:
 		p.find(CodeDistro, Block, "install "+was.Distro.ID+" "+was.Distro.Version,
@@ -45,9 +70,10 @@ func (p *planner) checkDistro(here artifact.Host) {
 	if was.Arch != here.Arch {
 		p.find(CodeArch, Block, "use a machine of the same kind", "the snapshot is of a %s machine, this one is %s", was.Arch, here.Arch)
 	}
-	if here.Name != was.Name && here.Distro.ID != host.UnknownDistro {
+	if !here.unknown() && (here.Name != was.Name || here.FQDN != "" && was.FQDN != "" && here.FQDN != was.FQDN) {
 		p.find("host-name", Warn, fmt.Sprintf("hostnamectl set-hostname %s", cmp.Or(was.FQDN, was.Name)),
-			"the snapshot is of host %q, this one is called %q: names and certificates stay those of the snapshot", was.Name, here.Name)
+			"the snapshot is of host %q, this one is called %q: names and certificates stay those of the snapshot",
+			cmp.Or(was.FQDN, was.Name), cmp.Or(here.FQDN, here.Name))
 	}
 }
 
@@ -70,33 +96,3 @@ func (p *planner) checkStack() {
 			"the snapshot has %s %s, %s is installed here", p.Stack.Title, was, here)
 	}
 }
-
-// maxSpare is what a filesystem should have left after an import, a twentieth
-// of it if it is small.
-const maxSpare = 64 << 20
-
-func (p *planner) checkSpace() error {
-	p.plan.Space = []Space{}
-	for _, s := range p.need {
-		d, err := p.Root.OpenDir(strings.TrimPrefix(s.Mount, strings.TrimSuffix(p.Root.Dir(), "/")))
-		if err != nil {
-			return err
-		}
-		free, total, err := d.Space()
-		_ = d.Close()
-		if err != nil {
-			return err
-		}
-		s.Free = free
-		spare := min(maxSpare, total/20)
-		p.plan.Space = append(p.plan.Space, *s)
-		if s.Need+spare > s.Free {
-			p.find(CodeSpace, Block, "free "+size(s.Need+spare-s.Free)+" there",
-				"%s has %s free, the import needs %s and %s to spare", s.Mount, size(s.Free), size(s.Need), size(spare))
-		}
-	}
-	slices.SortFunc(p.plan.Space, func(a, b Space) int { return strings.Compare(a.Mount, b.Mount) })
-	return nil
-}
-
-func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }

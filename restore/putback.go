@@ -192,9 +192,20 @@ func (b *backer) attributes(e artifact.Entry) error {
 	return err
 }
 
-// dropNew removes what lies below trees and is not in savedFile: it was made
-// since. The times of directories are put back by putBack, which comes after.
-func (w *work) dropNew(ctx context.Context, state *host.Dir, trees []string) error {
+// dropNew removes what lies below trees, is not in savedFile, and is wanted: it was
+// made since. The times of directories are put back by putBack, which comes after.
+func (w *work) dropNew(ctx context.Context, state *host.Dir, trees []string, wanted func(p string) bool) error {
+	return w.eachNew(ctx, state, trees, func(d *host.Dir, name, p string) (bool, error) {
+		if !wanted(p) {
+			return false, nil
+		}
+		return false, d.RemoveAll(name)
+	})
+}
+
+// eachNew calls fn for what lies below trees and is not in savedFile, with the
+// directory it is in. It goes on below a directory if fn says so.
+func (w *work) eachNew(ctx context.Context, state *host.Dir, trees []string, fn func(d *host.Dir, name, p string) (deeper bool, err error)) error {
 	known := map[string]bool{}
 	err := eachSaved(ctx, state, func(e artifact.Entry, _ io.Reader) error {
 		known["/"+e.Path] = true
@@ -203,25 +214,30 @@ func (w *work) dropNew(ctx context.Context, state *host.Dir, trees []string) err
 	if err != nil {
 		return err
 	}
-	leave := w.paths()
+	n := newcomers{work: w, known: known, leave: w.paths(), fn: fn}
 	for _, tree := range trees {
-		todo := []string{tree}
-		for len(todo) > 0 {
+		for todo := []string{tree}; len(todo) > 0; {
 			dir := todo[len(todo)-1]
-			todo = todo[:len(todo)-1]
-			more, err := w.dropNewIn(dir, known, leave)
+			more, err := n.in(dir)
 			if err != nil {
 				return err
 			}
-			todo = append(todo, more...)
+			todo = append(todo[:len(todo)-1], more...)
 		}
 	}
 	return nil
 }
 
-// dropNewIn is dropNew for one directory, and returns those in it that stay.
-func (w *work) dropNewIn(dir string, known, leave map[string]bool) (dirs []string, err error) {
-	d, err := w.root.OpenDir(dir)
+// newcomers are paths that were not there when trees were saved.
+type newcomers struct {
+	work         *work
+	known, leave map[string]bool
+	fn           func(d *host.Dir, name, p string) (deeper bool, err error)
+}
+
+// in looks into one directory and returns those in it to look into.
+func (n newcomers) in(dir string) (dirs []string, err error) {
+	d, err := n.work.root.OpenDir(dir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 		return nil, nil
 	}
@@ -240,15 +256,19 @@ func (w *work) dropNewIn(dir string, known, leave map[string]bool) (dirs []strin
 	for _, name := range names {
 		p := path.Join(dir, name)
 		st, err := d.Lstat(name)
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, err
-		case leave[p], st.Mode&unix.S_IFMT == unix.S_IFSOCK, st.Dev != top.Dev: // not ours: the last is mounted there
-		case !known[p]:
-			if err := d.RemoveAll(name); err != nil {
+		}
+		if n.leave[p] || st.Mode&unix.S_IFMT == unix.S_IFSOCK || st.Dev != top.Dev { // not ours: the last is mounted there
+			continue
+		}
+		deeper := n.known[p]
+		if !deeper {
+			if deeper, err = n.fn(d, name, p); err != nil {
 				return nil, err
 			}
-		case st.IsDir():
+		}
+		if deeper && st.IsDir() {
 			dirs = append(dirs, p)
 		}
 	}

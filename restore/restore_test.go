@@ -5,13 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
+	"oras.land/oras-go/v2/content"
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/hosttest"
@@ -19,8 +19,7 @@ import (
 
 func TestApply(t *testing.T) {
 	f, root := newFixture(t), targetRoot(t)
-	var log bytes.Buffer
-	result, err := Apply(t.Context(), f.m, f.s, f.options(t, root), &log, yes)
+	result, err := Apply(t.Context(), f.m, f.s, f.options(t, root), yes)
 	check(t, err)
 	if result == nil || result.Tables != 3 {
 		t.Fatalf("result %+v", result)
@@ -31,7 +30,7 @@ func TestApply(t *testing.T) {
 		return string(b)
 	}
 	for p, want := range map[string]string{
-		"etc/hosts": "10.0.0.1 mn\n", "etc/svc/conf": "new", "etc/svc/z-link": "new", "etc/svc/mine": "the admin's",
+		"etc/hosts": "127.0.0.1 localhost\n10.0.0.1 mn\n10.5.0.1 printer\n", "etc/svc/conf": "new", "etc/svc/conf.before-xcrate": "old", "etc/svc/z-link": "new", "etc/svc/mine": "the admin's",
 		"etc/xcat/ca/key": "secret", "data/install/deep/file": strings.Repeat("x", 9000),
 		"etc/group":  "root:x:0:\nother:x:101:\nssh_keys:x:999:\nsvc:x:40:\n",
 		"etc/passwd": "root:x:0:0::/root:/bin/sh\nsvc:x:40:40::/home/svc:/sbin/nologin\n",
@@ -70,7 +69,7 @@ func TestApply(t *testing.T) {
 		}
 	}
 	before := treeOf(t, root)
-	result, err = Apply(t.Context(), f.m, f.s, f.options(t, root), &log, func(p *Plan) (bool, error) {
+	result, err = Apply(t.Context(), f.m, f.s, f.options(t, root), func(p *Plan) (bool, error) {
 		if !p.Empty() {
 			t.Errorf("second plan: %+v", p)
 		}
@@ -85,7 +84,7 @@ func TestApply(t *testing.T) {
 func TestDeclined(t *testing.T) {
 	f, root := newFixture(t), targetRoot(t)
 	before := treeOf(t, root)
-	result, err := Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, func(*Plan) (bool, error) { return false, nil })
+	result, err := Apply(t.Context(), f.m, f.s, f.options(t, root), func(*Plan) (bool, error) { return false, nil })
 	if err != nil || result != nil {
 		t.Errorf("%+v, %v", result, err)
 	}
@@ -103,7 +102,7 @@ func TestDamagedBlob(t *testing.T) {
 			defer func() { f.m[l.Digest] = good }()
 			f.m[l.Digest] = bytes.Clone(good)
 			f.m[l.Digest][len(good)/3] ^= 4
-			result, err := Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, yes)
+			result, err := Apply(t.Context(), f.m, f.s, f.options(t, root), yes)
 			if err == nil || result != nil {
 				t.Errorf("%+v, %v", result, err)
 			}
@@ -126,7 +125,7 @@ func TestEveryStepFails(t *testing.T) {
 func (f fixture) everyStep(t *testing.T, least int, target func(*testing.T) string, options func(root string) Options) {
 	t.Helper()
 	undisturbed := target(t)
-	_, err := Apply(t.Context(), f.m, f.s, options(undisturbed), io.Discard, yes)
+	_, err := Apply(t.Context(), f.m, f.s, options(undisturbed), yes)
 	check(t, err)
 	boom := errors.New("boom")
 	for n := 0; !t.Failed(); n++ {
@@ -139,7 +138,7 @@ func (f fixture) everyStep(t *testing.T, least int, target func(*testing.T) stri
 			}
 			return nil
 		}
-		_, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes)
+		_, err := Apply(t.Context(), f.m, f.s, o, yes)
 		if err == nil {
 			if n < least {
 				t.Fatalf("only %d steps", n)
@@ -153,28 +152,54 @@ func (f fixture) everyStep(t *testing.T, least int, target func(*testing.T) stri
 		diff(t, fmt.Sprintf("failure at step %d", n), before, treeOf(t, root))
 		left = n
 		crash(t, f, o)
-		var log bytes.Buffer
-		_, err = Apply(t.Context(), f.m, f.s, options(root), &log, func(*Plan) (bool, error) { return false, nil })
-		check(t, err)
-		if !strings.Contains(log.String(), "was interrupted") {
-			t.Errorf("crash at step %d: nothing was said: %q", n, log.String())
-		}
+		f.takeBack(t, options(root))
 		diff(t, fmt.Sprintf("crash at step %d", n), before, treeOf(t, root))
-		_, err = Apply(t.Context(), f.m, f.s, options(root), io.Discard, yes)
+		_, err = Apply(t.Context(), f.m, f.s, options(root), yes)
 		check(t, err)
 		sameButClock(t, undisturbed, root)
 	}
 }
+
+// resume finishes an import that was interrupted.
+func (f fixture) resume(t *testing.T, o Options) {
+	t.Helper()
+	nothing := func() error { return nil }
+	result, err := Resume(t.Context(), o, func(context.Context, Import) (content.Fetcher, *artifact.Snapshot, func() error, error) {
+		return f.m, f.s, nothing, nil
+	}, yes)
+	check(t, err)
+	if result == nil || result.Report == nil {
+		t.Errorf("resumed: %+v", result)
+	}
+	if one, err := Unfinished(o.Root); err != nil || one != nil {
+		t.Errorf("resumed, and still unfinished: %+v, %v", one, err)
+	}
+}
+
+// takeBack has the next import refused, because one was interrupted, and that rolled
+// back.
+func (f fixture) takeBack(t *testing.T, o Options) {
+	t.Helper()
+	if _, err := Apply(t.Context(), f.m, f.s, o, yes); !errors.Is(err, ErrUnfinished) {
+		t.Errorf("an import after a crash: %v", err)
+	}
+	b, err := RollBack(t.Context(), o, "", always)
+	check(t, err)
+	if b.Import.Phase != PhaseInterrupted || len(b.Left) > 0 {
+		t.Errorf("rolled back: %+v", b)
+	}
+}
+
+func always(*Rollback) (bool, error) { return true, nil }
 
 // crash runs an import to its fault, and leaves everything as it is then.
 func crash(t *testing.T, f fixture, o Options) {
 	t.Helper()
 	p, err := newPlanner(t.Context(), f.m, f.s, o)
 	check(t, err)
-	w, err := newWork(o.Root, "crashed")
+	a, err := p.begin(t.Context())
 	check(t, err)
-	defer w.close()
-	a := &applier{planner: p, work: w, result: &Result{}}
+	defer a.work.close()
 	if err := a.run(t.Context()); err == nil {
 		t.Fatal("no fault")
 	}
@@ -200,7 +225,7 @@ func TestOtherFilesystem(t *testing.T) {
 		t.Skipf("no mount: %v", err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(deep, 0) })
-	_, err := Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, yes)
+	_, err := Apply(t.Context(), f.m, f.s, f.options(t, root), yes)
 	check(t, err)
 	for _, p := range []string{"data/install/deep/file", "data/install/z/link"} {
 		if b, err := os.ReadFile(filepath.Join(root, p)); err != nil || len(b) != 9000 {
@@ -210,11 +235,11 @@ func TestOtherFilesystem(t *testing.T) {
 	if left, err := filepath.Glob(deep + "/.xcrate-*"); err != nil || len(left) > 0 {
 		t.Errorf("left on the other filesystem: %v, %v", left, err)
 	}
-	if again, err := Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, yes); err != nil || again != nil {
+	if again, err := Apply(t.Context(), f.m, f.s, f.options(t, root), yes); err != nil || again != nil {
 		t.Errorf("second import: %+v, %v", again, err)
 	}
 	check(t, os.WriteFile(filepath.Join(deep, "file"), []byte("changed"), 0o644))
-	_, err = Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, yes)
+	_, err = Apply(t.Context(), f.m, f.s, f.options(t, root), yes)
 	check(t, err)
 	kept, err := filepath.Glob(deep + "/.xcrate-*/*")
 	if err != nil || len(kept) != 1 {
@@ -232,13 +257,13 @@ func TestBrokenDatabase(t *testing.T) {
 		check(t, os.WriteFile(filepath.Join(root, "etc/xcat", name+".sqlite"), []byte("no database"), 0o600))
 	}
 	before := treeOf(t, root)
-	if _, err := Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, yes); !errors.Is(err, ErrBlocked) {
+	if _, err := Apply(t.Context(), f.m, f.s, f.options(t, root), yes); !errors.Is(err, ErrBlocked) {
 		t.Errorf("%v", err)
 	}
 	diff(t, "refused", before, treeOf(t, root))
 	o := f.options(t, root)
 	o.Allow = map[string]bool{CodeDatabase: true}
-	result, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes)
+	result, err := Apply(t.Context(), f.m, f.s, o, yes)
 	check(t, err)
 	if result == nil || result.Tables != 3 {
 		t.Errorf("result %+v", result)
@@ -267,7 +292,7 @@ func TestOtherFilesystemFailure(t *testing.T) {
 	l := f.s.Layers(artifact.KindDatabase)[0] // staged last
 	good := f.m[l.Digest]
 	f.m[l.Digest] = good[:len(good)/2]
-	if _, err := Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, yes); err == nil {
+	if _, err := Apply(t.Context(), f.m, f.s, f.options(t, root), yes); err == nil {
 		t.Error("a cut layer was taken")
 	}
 	assertClean("after a failure")
@@ -276,8 +301,7 @@ func TestOtherFilesystemFailure(t *testing.T) {
 		t.Fatalf("nothing was staged there: %v, %v", left, err)
 	}
 	f.m[l.Digest] = good
-	_, err := Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, func(*Plan) (bool, error) { return false, nil })
-	check(t, err)
+	f.takeBack(t, f.options(t, root))
 	assertClean("after a crash and another import")
 }
 
@@ -287,21 +311,21 @@ func TestFinishedIsNotUndone(t *testing.T) {
 	f, root := newFixture(t), targetRoot(t)
 	o := f.options(t, root)
 	o.Only = []artifact.Kind{artifact.KindConfig}
-	first, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes)
+	first, err := Apply(t.Context(), f.m, f.s, o, yes)
 	check(t, err)
 	before := treeOf(t, root)
-	if err := Undo(t.Context(), o, first.ID); err == nil {
-		t.Error("a finished import was undone")
+	if first.Report.Verdict == "" {
+		t.Errorf("report %+v", first.Report)
 	}
 	o.Only = []artifact.Kind{artifact.KindInstall}
 	o.fault = func() error { return errors.New("boom") }
-	if _, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes); err == nil {
+	if _, err := Apply(t.Context(), f.m, f.s, o, yes); err == nil {
 		t.Error("no fault")
 	}
 	diff(t, "after a second import in the same second", before, treeOf(t, root))
 	open, err := Unfinished(o.Root)
-	if err != nil || len(open) != 0 {
-		t.Errorf("unfinished: %v, %v", open, err)
+	if err != nil || open != nil {
+		t.Errorf("unfinished: %+v, %v", open, err)
 	}
 }
 
@@ -309,7 +333,7 @@ func TestSecondImportBeside(t *testing.T) {
 	f, root := newFixture(t), targetRoot(t)
 	release, err := lock(f.options(t, root).Root)
 	check(t, err)
-	if _, err := Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, yes); !errors.Is(err, ErrLocked) {
+	if _, err := Apply(t.Context(), f.m, f.s, f.options(t, root), yes); !errors.Is(err, ErrLocked) {
 		t.Errorf("%v", err)
 	}
 	check(t, release())
@@ -327,7 +351,7 @@ func TestInterrupted(t *testing.T) {
 		}
 		return nil
 	}
-	if _, err := Apply(ctx, f.m, f.s, o, io.Discard, yes); !errors.Is(err, context.Canceled) {
+	if _, err := Apply(ctx, f.m, f.s, o, yes); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 	diff(t, "interrupted", before, treeOf(t, root))

@@ -32,7 +32,7 @@ func (a *applier) remember(ctx context.Context) (err error) {
 	if err := a.journal.write(record{Op: opServices, Services: a.before, Enforcing: a.enforced}); err != nil {
 		return err
 	}
-	if !a.installs() && !a.Standby {
+	if !a.installs() {
 		return a.journal.sync()
 	}
 	a.Progress.Phase("remembering", 0)
@@ -48,9 +48,6 @@ func (a *applier) remember(ctx context.Context) (err error) {
 		if err := a.noteMade(p); err != nil {
 			return err
 		}
-	}
-	if !a.installs() {
-		return a.journal.sync()
 	}
 	if err := a.keepBefore(ctx); err != nil {
 		return err
@@ -167,7 +164,7 @@ func enforcing(root *host.Root) bool {
 // keepSettings puts back what scripts switched off and what is the host's own:
 // firewall and SELinux.
 func (a *applier) keepSettings(ctx context.Context) (err error) {
-	if !a.installs() {
+	if !a.installed() {
 		return nil
 	}
 	state, err := a.work.state()

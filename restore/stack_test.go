@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,7 +54,7 @@ func TestByStack(t *testing.T) {
 	root := standInRoot(t, standIn(t), "empty")
 	o := f.options(t, root)
 	o.ByStack = true
-	result, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes)
+	result, err := Apply(t.Context(), f.m, f.s, o, yes)
 	check(t, err)
 	if result.Tables != 3 {
 		t.Errorf("result %+v", result)
@@ -91,7 +90,7 @@ func TestByStack(t *testing.T) {
 	if _, err := os.Lstat(filepath.Join(root, dir)); err == nil {
 		t.Error("the CSVs are left")
 	}
-	if again, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes); err != nil || again != nil {
+	if again, err := Apply(t.Context(), f.m, f.s, o, yes); err != nil || again != nil {
 		t.Errorf("second import: %+v, %v", again, err)
 	}
 }
@@ -116,7 +115,7 @@ func TestByStackFails(t *testing.T) {
 			if mode == "hang" {
 				o.stackWithin = 300 * time.Millisecond
 			}
-			_, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes)
+			_, err := Apply(t.Context(), f.m, f.s, o, yes)
 			if err == nil {
 				t.Fatal("it went well")
 			}
@@ -144,7 +143,7 @@ func TestByStackFails(t *testing.T) {
 			defer cancel()
 			waitFor(ctx, filepath.Join(root, "etc/xcat/hung.sqlite"))
 		}()
-		if _, err := Apply(ctx, f.m, f.s, o, io.Discard, yes); !errors.Is(err, context.Canceled) {
+		if _, err := Apply(ctx, f.m, f.s, o, yes); !errors.Is(err, context.Canceled) {
 			t.Errorf("%v", err)
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -156,13 +155,14 @@ func TestByStackFails(t *testing.T) {
 		o := f.options(t, root)
 		o.ByStack, o.stackWithin = true, 300*time.Millisecond
 		crash(t, f, o)
+		open, err := Unfinished(o.Root)
+		check(t, err)
 		// As if this program had been killed, and the stack's not.
-		outlives := exec.CommandContext(t.Context(), "/opt/xcat/sbin/restorexCATdb", "-a", "-p", "/var/lib/xcrate/imports/crashed/database")
+		outlives := exec.CommandContext(t.Context(), "/opt/xcat/sbin/restorexCATdb", "-a", "-p", filepath.Join(StateDir, open.ID, "database"))
 		outlives.SysProcAttr, outlives.Dir = &syscall.SysProcAttr{Chroot: root}, "/"
 		check(t, outlives.Start())
 		waitFor(t.Context(), filepath.Join(root, "etc/xcat/hung.sqlite"))
-		_, err := Apply(t.Context(), f.m, f.s, f.options(t, root), io.Discard, func(*Plan) (bool, error) { return false, nil })
-		check(t, err)
+		f.takeBack(t, f.options(t, root))
 		time.Sleep(100 * time.Millisecond)
 		diff(t, "killed", before, treeOf(t, root))
 		_ = outlives.Wait()
@@ -173,7 +173,7 @@ func TestByStackFails(t *testing.T) {
 		before := treeOf(t, root)
 		o := f.options(t, root)
 		o.ByStack = true
-		if _, err := Apply(t.Context(), f.m, f.s, o, io.Discard, yes); err == nil || !strings.Contains(err.Error(), "restorexCATdb is not there") {
+		if _, err := Apply(t.Context(), f.m, f.s, o, yes); err == nil || !strings.Contains(err.Error(), "restorexCATdb is not there") {
 			t.Errorf("%v", err)
 		}
 		diff(t, "missing", before, treeOf(t, root))

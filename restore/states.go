@@ -15,13 +15,14 @@ const (
 	isNew
 	isChanged
 	isSame
-	isKept // a symlink to a directory stands where a directory goes
+	isKept // a symlink to a directory stands where a directory goes, or the file is the host's own
 	isClash
+	isMerged // a step of its own joins it with the host's
 )
 
 // String returns the word a Change has for s.
 func (s state) String() string {
-	return [...]string{"not placed", "new", "changed", "same", "kept", "clash"}[s]
+	return [...]string{"not placed", "new", "changed", "same", "kept", "clash", "merged"}[s]
 }
 
 // missing reports whether the host does not have the entry as the snapshot has
@@ -70,8 +71,11 @@ func (f *files) anyMissing() bool {
 // number n: the same whoever asks, so that nobody has to remember it. The pieces
 // of a file share one.
 func stagedSlot(n int, e artifact.Entry) string {
-	return fmt.Sprintf("new-%08d", n-max(e.Piece.Number-1, 0))
+	return fmt.Sprintf(stagedPrefix+"%08d", n-max(e.Piece.Number-1, 0))
 }
+
+// stagedPrefix begins the names of what is staged.
+const stagedPrefix = "new-"
 
 // hasSlot reports whether something is staged for e.
 func hasSlot(e artifact.Entry) bool {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -15,45 +16,14 @@ import (
 	"github.com/xcrate/xcrate/internal/host"
 )
 
-// Unfinished returns the ids of imports into root that were neither finished
-// nor undone: the machine stopped, or the program was killed.
-func Unfinished(root *host.Root) ([]string, error) {
-	ids, err := root.Names(StateDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("imports: %w", err)
-	}
-	var open []string
-	for _, id := range ids {
-		state, err := root.OpenDir(path.Join(StateDir, id))
-		if err != nil {
-			return nil, fmt.Errorf("import %s: %w", id, err)
-		}
-		done, err := isFinished(state)
-		_ = state.Close()
-		if err != nil {
-			return nil, fmt.Errorf("import %s: %w", id, err)
-		}
-		if !done {
-			open = append(open, id)
-		}
-	}
-	return open, nil
-}
-
-// Undo puts everything back that unfinished import id changed, and removes its
-// work directories. It may be interrupted and called again. Of o it needs Root,
-// Runner and Stack.
-func Undo(ctx context.Context, o Options, id string) error {
-	state, err := o.Root.OpenDir(path.Join(StateDir, id))
+// undo puts everything back that import id changed, and removes its work
+// directories. It may be interrupted and called again. Of o it needs Root, Runner
+// and Stack.
+func undo(ctx context.Context, o Options, id string) error {
+	u, err := newUndoer(o, id)
 	if err != nil {
 		return fmt.Errorf("import %s: %w", id, err)
 	}
-	defer func() { _ = state.Close() }()
-	u := undoer{Options: o, work: &work{root: o.Root, id: id, dirs: map[uint64]*workDir{}}, state: state, at: near{root: o.Root}, from: near{root: o.Root}}
-	defer u.work.close()
 	defer u.close()
 	if err := u.undo(ctx); err != nil {
 		return fmt.Errorf("import %s: %w", id, err)
@@ -61,16 +31,48 @@ func Undo(ctx context.Context, o Options, id string) error {
 	if err := u.work.sync(); err != nil {
 		return err
 	}
-	return errors.Join(append(u.left, u.work.discard())...)
+	errs := append(u.left, u.work.discard())
+	for _, made := range u.past.works {
+		errs = append(errs, asWas(o.Root, path.Dir(string(made.Path)), made.Entry))
+	}
+	return errors.Join(append(errs, unmake(o.Root, u.past.begin))...)
+}
+
+func newUndoer(o Options, id string) (*undoer, error) {
+	state, err := openImport(o.Root, id)
+	if err != nil {
+		return nil, err
+	}
+	u := &undoer{Options: o, state: state, at: near{root: o.Root}, from: near{root: o.Root}, replaced: map[string]bool{}}
+	if u.work, err = workOf(o.Root, id); err != nil {
+		return nil, errors.Join(err, state.Close())
+	}
+	if u.past, err = readReached(state); err != nil { // all of it can be read, before anything is put back
+		u.close()
+		return nil, err
+	}
+	if u.changes, u.end, err = readChanges(state); err != nil {
+		u.close()
+		return nil, err
+	}
+	return u, nil
 }
 
 // undoer takes back the steps of an import.
 type undoer struct {
 	Options
+	past     reached
 	work     *work
 	state    *host.Dir
 	at, from near // where the steps were taken, and the work directories
 	quiet    bool // the stack's services do not run
+	// changes are what the import left changed in the saved trees, nil if it did not
+	// end, which it did at that time.
+	changes map[string]bool
+	end     unix.Timespec
+	// replaced are paths below what packages made or changed whose content the
+	// import had replaced: what is put back there first is what scripts had made.
+	replaced map[string]bool
 	// left is what could not be put back and will not be the next time either:
 	// an older package that no repository has any more, a service that does not
 	// start. It must not keep the rest from being put back, nor the next import.
@@ -78,23 +80,20 @@ type undoer struct {
 }
 
 func (u *undoer) close() {
+	u.forget()
+	u.work.close()
+	_ = u.state.Close()
+}
+
+// forget closes the directories that are open: they may be removed and made again.
+func (u *undoer) forget() {
 	u.at.close()
 	u.from.close()
 }
 
 // undo takes back every step in the journal.
 func (u *undoer) undo(ctx context.Context) error {
-	done, err := isFinished(u.state)
-	if err == nil && done {
-		err = errors.New("it was finished")
-	}
-	if err == nil { // all of it can be read, before anything is put back
-		err = readBackwards(u.state, func(record) error { return nil })
-	}
-	if err == nil {
-		err = u.endStack(ctx)
-	}
-	if err != nil {
+	if err := u.endStack(ctx); err != nil {
 		return err
 	}
 	if _, err := u.work.open(path.Join(StateDir, u.work.id)); err != nil {
@@ -112,7 +111,7 @@ func (u *undoer) undo(ctx context.Context) error {
 // already.
 func (u *undoer) step(ctx context.Context, r record) error {
 	switch r.Op {
-	case opBegin, opDone:
+	case opBegin, opDone, opStep, opTook, opWait, opEnd:
 		return nil
 	case opWork:
 		_, err := u.work.open(string(r.Path))
@@ -133,8 +132,26 @@ func (u *undoer) step(ctx context.Context, r record) error {
 		return u.packages(ctx)
 	case opSaved:
 		return u.saved(ctx, r)
+	case opNames:
+		u.note(string(r.Path))
+		return u.names(r)
 	default: // the others act on a name in its directory
+		u.note(string(r.Path))
 		return u.name(r)
+	}
+}
+
+// note keeps the path of a step that is taken back below what packages made or
+// changed, after the end of an import, when not all that lies there is its work.
+func (u *undoer) note(p string) {
+	if u.changes == nil {
+		return
+	}
+	for _, dir := range slices.Concat(u.past.made, u.past.saved) {
+		if isBelow(p, dir) {
+			u.replaced[p] = true
+			return
+		}
 	}
 }
 
@@ -148,6 +165,18 @@ func (u *undoer) leave(err error) error {
 	return err
 }
 
+// removeMade takes away what packages made at p.
+func (u *undoer) removeMade(d *host.Dir, name, p string) error {
+	if u.changes == nil {
+		return u.leave(d.RemoveAll(name))
+	}
+	kept, err := removeMade(d, name, p, func(p string, st host.Stat) bool { return later(st, u.end) && !u.replaced[p] })
+	if len(kept) > 0 && !isBelow(p, "/var/log") { // logs go on, and nobody wants them back
+		u.left = append(u.left, fmt.Errorf("%s: %d files came since the import ended, and stay", u.Root.Path(p), len(kept)))
+	}
+	return u.leave(err)
+}
+
 // keep makes directory e again if it is gone.
 func keep(d *host.Dir, name string, e artifact.Entry) error {
 	_, err := d.Lstat(name)
@@ -159,10 +188,10 @@ func keep(d *host.Dir, name string, e artifact.Entry) error {
 
 // name takes back a step that acted on a name in its directory.
 func (u *undoer) name(r record) error {
-	if r.Path == "/" {
-		return nil // the root itself
-	}
 	d, name, err := u.at.parent(string(r.Path))
+	if r.Path == "/" {
+		name = "."
+	}
 	if err != nil {
 		return ignoreMissing(err)
 	}
@@ -170,7 +199,7 @@ func (u *undoer) name(r record) error {
 	case opMkdir, opCreate:
 		return u.leave(ignoreMissing(d.Remove(name)))
 	case opMade:
-		return u.leave(d.RemoveAll(name))
+		return u.removeMade(d, name, string(r.Path))
 	case opKeep:
 		return keep(d, name, *r.Entry)
 	case opReplace, opRemove:
@@ -178,7 +207,10 @@ func (u *undoer) name(r record) error {
 		if err != nil {
 			return ignoreMissing(err)
 		}
-		return ignoreMissing(from.Rename(slot, d, name))
+		if _, err := from.Lstat(slot); err != nil {
+			return ignoreMissing(err) // a step that was not taken: what is there was never moved
+		}
+		return from.Rename(slot, d, name)
 	case opAttr:
 		_, err := archive.SetAttributes(d, name, *r.Entry, archive.Owner{UID: r.Entry.UID, GID: r.Entry.GID, AsIs: !isRoot()})
 		return ignoreMissing(err)

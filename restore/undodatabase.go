@@ -14,6 +14,7 @@ import (
 	"github.com/xcrate/xcrate/internal/database"
 	"github.com/xcrate/xcrate/internal/dbserver"
 	"github.com/xcrate/xcrate/internal/host"
+	"github.com/xcrate/xcrate/internal/service"
 )
 
 // acted takes back what was set up on the server. The list of it goes last: an
@@ -21,6 +22,9 @@ import (
 func (u *undoer) acted(ctx context.Context, engine database.Engine) error {
 	all, err := readActs(u.state)
 	if err != nil || len(all) == 0 {
+		return err
+	}
+	if err := u.reload(ctx); err != nil {
 		return err
 	}
 	s, err := dbserver.Find(u.Root, u.Runner, engine)
@@ -31,6 +35,14 @@ func (u *undoer) acted(ctx context.Context, engine database.Engine) error {
 		return err
 	}
 	return ignoreMissing(u.state.Remove(actsFile))
+}
+
+// reload has systemd see what was put back of its units: a mask may be gone.
+func (u *undoer) reload(ctx context.Context) error {
+	if !service.Running(u.Root) {
+		return nil
+	}
+	return service.Reload(ctx, u.Runner)
 }
 
 // tables puts back what the database held; ours says that the host serves it.
@@ -48,6 +60,9 @@ func (u *undoer) tables(ctx context.Context, ours bool) (err error) {
 		return err
 	}
 	if ours {
+		if err := u.reload(ctx); err != nil {
+			return err
+		}
 		s, findErr := dbserver.Find(u.Root, u.Runner, l.Engine)
 		if findErr != nil {
 			return findErr

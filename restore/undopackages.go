@@ -45,12 +45,19 @@ func (u *undoer) packages(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	now, err := manager.Installed(ctx)
+	if err != nil {
+		return fmt.Errorf("packages: %w", err)
+	}
+	if before, err = wasInstalled(u.state, before, now); err != nil {
+		return err
+	}
 	log, err := u.log()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
-	u.close() // directories that are open may be removed and made again
+	u.forget()
 	if err := manager.Undo(ctx, before, log); err != nil {
 		u.left = append(u.left, fmt.Errorf("packages: %w", err))
 	}
@@ -71,10 +78,14 @@ func (u *undoer) saved(ctx context.Context, r record) error {
 	for _, p := range r.Trees {
 		trees = append(trees, string(p))
 	}
-	if err := u.work.dropNew(ctx, u.state, trees); err != nil {
+	wanted := func(string) bool { return true }
+	if u.changes != nil {
+		wanted = func(p string) bool { return u.changes[p] || u.replaced[p] }
+	}
+	if err := u.work.dropNew(ctx, u.state, trees, wanted); err != nil {
 		return err
 	}
-	_, err := u.work.putBack(ctx, u.state, func(string) bool { return true })
+	_, err := u.work.putBack(ctx, u.state, wanted)
 	return err
 }
 

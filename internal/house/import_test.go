@@ -16,13 +16,17 @@ func diagram() map[string][]string {
 		"artifact", "internal/archive", "internal/database", "internal/dbserver", "internal/host",
 		"internal/pkgmgr", "internal/progress", "internal/service", "internal/stack",
 	}
+	upper := append([]string{"internal/accept"}, tools...)
 	return map[string][]string{
 		"artifact":                        {},
 		"layout":                          {"artifact", "internal/progress"},
 		"layers":                          tools,
-		"restore":                         tools,
-		"cmd/xcrate":                      append([]string{"layers", "layout", "restore", "internal/cache"}, tools...),
+		"restore":                         append([]string{"internal/merge"}, upper...),
+		"cmd/xcrate":                      append([]string{"layers", "layout", "restore", "internal/cache", "internal/hooks"}, upper...),
+		"internal/accept":                 {"artifact", "internal/database", "internal/host", "internal/stack"},
 		"internal/cache":                  {"internal/host"},
+		"internal/hooks":                  {"artifact", "internal/host"},
+		"internal/merge":                  {},
 		"internal/progress":               {"artifact"},
 		"internal/stack":                  {"artifact"},
 		"internal/host":                   {"artifact"},
@@ -35,6 +39,8 @@ func diagram() map[string][]string {
 		"internal/hosttest/mksample":      {"internal/hosttest"},
 		"internal/hosttest/bench":         {},
 		"internal/hosttest/restorexcatdb": {},
+		"internal/hosttest/xcatd":         {},
+		"internal/machinetest":            {"internal/hosttest"},
 		"internal/house":                  {},
 		"testdata":                        {},
 	}

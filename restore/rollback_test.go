@@ -1,0 +1,175 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/hosttest"
+)
+
+// TestRollbackLeavesOthers rolls an import with packages back after others have
+// changed files beside it, and below what the packages made.
+func TestRollbackLeavesOthers(t *testing.T) {
+	f, root := packageFixture(t), packageRoot(t)
+	o, _ := f.scripted(t, root)
+	before := treeOf(t, root)
+	result, err := Apply(t.Context(), f.m, f.s, o, yes)
+	check(t, err)
+	time.Sleep(20 * time.Millisecond) // longer than a clock of files ticks
+	write := func(p, content string) {
+		t.Helper()
+		check(t, os.WriteFile(filepath.Join(root, p), []byte(content), 0o644))
+	}
+	theirs := []string{"etc/other", "etc/selinux/config", "home/conserver/mine", "data/install/mine"}
+	for _, p := range theirs {
+		write(p, "theirs")
+	}
+	write("etc/svc/conf", "edited")    // the import's own
+	write("etc/made/deep/x", "edited") // of a script
+	var plan Rollback
+	b, err := RollBack(t.Context(), o, result.ID, func(b *Rollback) (bool, error) {
+		plan = *b
+		return true, nil
+	})
+	check(t, err)
+	if !slices.Equal(plan.Since, []string{"/etc/made/deep/x", "/etc/svc/conf", "/etc/svc/z-link"}) || plan.SinceCount != 3 || !plan.Packages {
+		t.Errorf("since %q (%d), packages %v", plan.Since, plan.SinceCount, plan.Packages)
+	}
+	if left := strings.Join(b.Left, "\n"); !strings.Contains(left, "home: 1 files came since") || strings.Contains(left, "etc/other") {
+		t.Errorf("left %q", b.Left)
+	}
+	for _, p := range theirs {
+		got, err := os.ReadFile(filepath.Join(root, p))
+		if err != nil || string(got) != "theirs" {
+			t.Errorf("%s: %q, %v", p, got, err)
+		}
+		check(t, os.Remove(filepath.Join(root, p)))
+	}
+	kept := filepath.Join(root, b.Kept)
+	if st, err := os.Stat(kept); err != nil || st.Mode() != 0o600 || st.Size() < 2048 {
+		t.Errorf("copies: %v, %v", st, err)
+	}
+	check(t, os.RemoveAll(filepath.Dir(kept)))
+	check(t, os.RemoveAll(filepath.Join(root, "home")))
+	check(t, os.WriteFile(filepath.Join(root, "etc/selinux/config"), []byte("on"), 0o644))
+	for _, line := range hosttest.DiffTrees(before, treeOf(t, root), hosttest.DiffOptions{IgnoreDirTimes: true}) {
+		if !strings.Contains(line, "var/lib/xcrate") && !strings.Contains(line, "selinux") {
+			t.Error(line)
+		}
+	}
+}
+
+// TestWasInstalled says what is to be installed after a rollback.
+func TestWasInstalled(t *testing.T) {
+	f, root := newFixture(t), targetRoot(t)
+	p, err := newPlanner(t.Context(), f.m, f.s, f.options(t, root))
+	check(t, err)
+	a, err := p.begin(t.Context())
+	check(t, err)
+	defer a.work.close()
+	state, err := a.work.state()
+	check(t, err)
+	defer func() { check(t, errors.Join(state.Close(), a.journal.close())) }()
+	list := func(names ...string) (all []artifact.Package) {
+		for _, n := range names {
+			name, version, _ := strings.Cut(n, "-")
+			all = append(all, artifact.Package{Name: name, Version: version, Arch: "x"})
+		}
+		return all
+	}
+	before := list("base-1", "old-1", "gone-1", "went-1")
+	got, err := wasInstalled(state, before, list("x-1"))
+	if err != nil || !slices.Equal(got, before) {
+		t.Errorf("of an import that did not install: %+v, %v", got, err)
+	}
+	check(t, writeJSON(state, packagesAfter, list("base-1", "old-2", "went-1", "xcat-1", "dep-1")))
+	// Others have updated dep, installed mine, removed went.
+	got, err = wasInstalled(state, before, list("base-1", "old-2", "xcat-1", "dep-2", "mine-1"))
+	check(t, err)
+	var names []string
+	for _, pkg := range got {
+		names = append(names, pkg.Name+"-"+pkg.Version)
+	}
+	slices.Sort(names)
+	if want := []string{"base-1", "dep-2", "gone-1", "mine-1", "old-1"}; !slices.Equal(names, want) {
+		t.Errorf("%q, want %q", names, want)
+	}
+}
+
+// TestGuard keeps what a command may write, has files changed, come and go, and
+// undoes it.
+func TestGuard(t *testing.T) {
+	f, root := newFixture(t), targetRoot(t)
+	for p, content := range map[string]string{"tftpboot/xcat/genesis.fs.x": "image", "tftpboot/xcat/other": "o", "tftpboot/nets/a": "a", "tftpboot/nets/deep/b": "b", "etc/one": "1"} {
+		check(t, os.MkdirAll(filepath.Dir(filepath.Join(root, p)), 0o755))
+		check(t, os.WriteFile(filepath.Join(root, p), []byte(content), 0o640))
+	}
+	before := treeOf(t, root)
+	o := f.options(t, root)
+	p, err := newPlanner(t.Context(), f.m, f.s, o)
+	check(t, err)
+	a, err := p.begin(t.Context())
+	check(t, err)
+	a.work.journal = a.journal
+	g := guard{applier: a}
+	for _, pattern := range []string{"/tftpboot/xcat/genesis.*", "/tftpboot/nets/", "/tftpboot/new/", "/tftpboot/far/x.*", "/etc/one", "/etc/two"} {
+		check(t, g.pattern(pattern))
+	}
+	check(t, errors.Join(a.journal.sync(), a.journal.close()))
+	a.work.close()
+	for p, content := range map[string]string{
+		"tftpboot/xcat/genesis.fs.x": "another", "tftpboot/xcat/genesis.kernel.x": "k", "tftpboot/nets/a": "changed", "tftpboot/nets/c": "c",
+		"tftpboot/new/x": "x", "tftpboot/far/x.1": "x", "etc/one": "2", "etc/two": "2",
+	} {
+		check(t, os.MkdirAll(filepath.Dir(filepath.Join(root, p)), 0o755))
+		check(t, os.WriteFile(filepath.Join(root, p), []byte(content), 0o600)) // written in place, as programs do
+	}
+	check(t, os.Remove(filepath.Join(root, "tftpboot/nets/deep/b")))
+	_, err = RollBack(t.Context(), o, "", always)
+	check(t, err)
+	for _, line := range hosttest.DiffTrees(before, treeOf(t, root), hosttest.DiffOptions{IgnoreDirTimes: true}) {
+		t.Error(line)
+	}
+}
+
+// failing is a medium on which a blob cannot be read to its end.
+type failing struct {
+	memory
+	of ocispec.Descriptor
+}
+
+func (f failing) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
+	r, err := f.memory.Fetch(ctx, desc)
+	if err != nil || desc.Digest != f.of.Digest {
+		return r, err
+	}
+	return io.NopCloser(io.MultiReader(io.LimitReader(r, 100), broken{})), nil
+}
+
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, syscall.EIO }
+
+// TestMediumFails reads a stick that has gone bad, each layer in turn.
+func TestMediumFails(t *testing.T) {
+	f := newFixture(t)
+	for _, l := range f.s.Manifest.Layers {
+		root := targetRoot(t)
+		before := treeOf(t, root)
+		if result, err := Apply(t.Context(), failing{f.m, l}, f.s, f.options(t, root), yes); !errors.Is(err, syscall.EIO) || result != nil {
+			t.Errorf("%s: %+v, %v", l.Annotations[artifact.AnnotationKind], result, err)
+		}
+		diff(t, "after an I/O error", before, treeOf(t, root))
+	}
+}
