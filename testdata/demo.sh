@@ -38,3 +38,7 @@ layers back:demo >back.digests
 [ -s usb.digests ] || { echo "demo: no layers"; exit 1; }
 diff usb.digests back.digests || { echo "demo: the layers differ"; exit 1; }
 sed 's/^/  same  /' usb.digests
+
+printf '\nAnd back: the root is as empty as it was.\n'
+run xcrate rollback --root new --yes
+[ -z "$(find new -mindepth 1)" ] || { echo "demo: something is left"; find new; exit 1; }

@@ -36,7 +36,12 @@ func (a *app) known(root *host.Root, o exportOptions) []cache.Entry {
 
 // note tells of something that does not change the result.
 func (a *app) note(format string, args ...any) {
-	_, _ = fmt.Fprintf(a.err, "xcrate: "+format+"\n", args...)
+	text := fmt.Sprintf(format, args...)
+	if a.events != nil {
+		a.events.Note(text)
+		return
+	}
+	_, _ = fmt.Fprintf(a.err, "xcrate: %s\n", escape(text))
 }
 
 // remember keeps what the next export needs.

@@ -54,28 +54,65 @@ func exit(code int) error { return &hinted{err: errSilent, code: code} }
 
 var errSilent = errors.New("")
 
-// report prints err for people and returns the exit code.
+// report prints err, for people or as part of the document, and returns the
+// exit code.
 func (a *app) report(err error) int {
-	if err == nil {
-		return exitOK
-	}
-	var h *hinted
-	code := 0
-	if errors.As(err, &h) {
-		code = h.code
-	}
-	if !errors.Is(err, errSilent) {
-		text := escape(err.Error())
+	code := exitCodeOf(err)
+	err = spoken(err)
+	var p *problem
+	if err != nil {
+		code = exitCodeOf(err)
+		p = &problem{Message: err.Error(), Hint: hintFor(err), ExitCode: code}
 		if errors.Is(err, context.Canceled) {
-			text = "interrupted: nothing was left half done"
-		}
-		_, _ = fmt.Fprintf(a.err, "xcrate: %s\n", text)
-		if advice := hintFor(err); advice != "" {
-			_, _ = fmt.Fprintf(a.err, "        %s\n", advice)
+			p.Message = "interrupted: nothing was left half done"
+			if errors.Is(err, restore.ErrHalfway) {
+				p.Message = "interrupted: the import is neither finished nor taken back"
+			}
 		}
 	}
-	if code != 0 {
+	if a.events != nil {
+		if p != nil {
+			p.Hint = strings.Join(strings.Fields(p.Hint), " ") // it is laid out for a terminal
+		}
+		if !a.writeDocument(p) && code == exitOK {
+			code = exitError
+		}
 		return code
+	}
+	if p != nil {
+		_, _ = fmt.Fprintf(a.err, "xcrate: %s\n", escape(p.Message))
+		if p.Hint != "" {
+			_, _ = fmt.Fprintf(a.err, "        %s\n", p.Hint)
+		}
+	}
+	return code
+}
+
+// spoken returns err without the parts that only carry an exit code, nil if there
+// is no other. Those may be joined to an error, which must not be lost for that.
+func spoken(err error) error {
+	if !errors.Is(err, errSilent) {
+		return err
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return nil
+	}
+	var rest []error
+	for _, part := range joined.Unwrap() {
+		rest = append(rest, spoken(part))
+	}
+	return errors.Join(rest...)
+}
+
+// exitCodeOf returns the code to end with after err.
+func exitCodeOf(err error) int {
+	var h *hinted
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &h) && h.code != 0:
+		return h.code
 	}
 	return codeFor(err)
 }
@@ -86,7 +123,7 @@ func codeFor(err error) int {
 		return exitInterrupted
 	case isCorrupt(err):
 		return exitCorrupt
-	case errors.Is(err, restore.ErrBlocked), errors.Is(err, stack.ErrNotMN):
+	case errors.Is(err, restore.ErrBlocked), errors.Is(err, restore.ErrUnfinished), errors.Is(err, stack.ErrNotMN):
 		return exitRefused
 	default:
 		return exitError

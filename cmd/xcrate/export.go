@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,7 @@ import (
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/database"
 	"github.com/xcrate/xcrate/internal/dbserver"
+	"github.com/xcrate/xcrate/internal/hooks"
 	"github.com/xcrate/xcrate/internal/host"
 	"github.com/xcrate/xcrate/internal/service"
 	"github.com/xcrate/xcrate/internal/stack"
@@ -43,6 +45,8 @@ type exportOptions struct {
 
 	withLogs bool   // tables that are left out by default
 	dbServer string // where the database answers
+
+	hooks hookOptions
 }
 
 func newExport(a *app) *cobra.Command {
@@ -85,6 +89,7 @@ that nobody touched since are not even read.`,
 	f.IntVar(&o.workers, "workers", 0, "write `N` parts side by side\n(default: one per core)")
 	f.StringArrayVar(&o.mounts, "include-mount", nil, "go on into what is mounted at `DIR` of the node\n(repeatable)")
 	f.BoolVar(&o.unreadable, "ignore-unreadable", false, "go on without files that cannot be read,\nand list them")
+	o.hooks.flags(f)
 	f.BoolVar(&o.json, "json", false, "print the result as JSON")
 	return cmd
 }
@@ -105,6 +110,9 @@ func runExport(ctx context.Context, a *app, dest string, o exportOptions) (err e
 	if err != nil || o.workers < 0 {
 		return usage(cmp.Or(err, fmt.Errorf("%d workers: at least 1", o.workers)), "see: xcrate export --help")
 	}
+	if err := o.hooks.check("export"); err != nil {
+		return err
+	}
 	root, err := openRoot(o.root)
 	if err != nil {
 		return err
@@ -116,21 +124,55 @@ func runExport(ctx context.Context, a *app, dest string, o exportOptions) (err e
 	if err := stack.XCAT().CheckMarkers(root.Exists); err != nil {
 		return hint(fmt.Errorf("root %s: %w", root.Dir(), err), "run it on the management node, or give its disk: --root DIR")
 	}
-	w, err := layout.Create(dest, layout.Options{})
-	if errors.Is(err, fs.ErrNotExist) {
-		return hint(err, "make the directory it goes into first, or mount the stick")
-	}
+	return a.exportAround(ctx, root, dest, o, compression)
+}
+
+// exportAround exports between the hooks of the machine.
+func (a *app) exportAround(ctx context.Context, root *host.Root, dest string, o exportOptions, compression layers.Compression) error {
+	place, err := filepath.Abs(dest)
 	if err != nil {
 		return err
+	}
+	h := &around{app: a, options: o.hooks, pre: hooks.PreExport, post: hooks.PostExport}
+	about := hooks.Document{Root: root.Dir(), Dest: place}
+	before := about
+	if o.tag != "" {
+		before.Tags = []string{o.tag}
+	}
+	var s *exported
+	if err = h.before(ctx, before); err == nil {
+		s, err = a.write(ctx, root, dest, o, compression)
+	}
+	if err == nil {
+		about.Snapshot, about.Tags, about.Kinds = s.Digest, s.Tags, s.Snapshot.Kinds
+	}
+	warn := h.after(ctx, about, err)
+	if err != nil {
+		if o.json && len(h.done) > 0 {
+			err = errors.Join(err, a.printJSON(struct {
+				Hooks []hooks.Result `json:"hooks"`
+			}{h.done}))
+		}
+		return err
+	}
+	s.Hooks = append([]hooks.Result{}, h.done...)
+	return errors.Join(a.exported(s, o), warn)
+}
+
+// write makes the layout at dest, if there is none, and exports into it.
+func (a *app) write(ctx context.Context, root *host.Root, dest string, o exportOptions, compression layers.Compression) (*exported, error) {
+	w, err := layout.Create(dest, layout.Options{})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, hint(err, "make the directory it goes into first, or mount the stick")
+	}
+	if err != nil {
+		return nil, err
 	}
 	s, err := a.export(ctx, w, root, dest, o, compression)
 	if err != nil {
-		return errors.Join(err, w.Abort())
+		return nil, errors.Join(err, w.Abort())
 	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	return a.exported(s, o)
+	return s, w.Close()
 }
 
 // destination reads DEST, which may name a tag as a source does.
@@ -159,6 +201,8 @@ type exported struct {
 	// Reused counts the layers whose files were not read, and their bytes.
 	Reused      int   `json:"reused_layers"`
 	ReusedBytes int64 `json:"reused_bytes"`
+	// Hooks are what was run before and after.
+	Hooks []hooks.Result `json:"hooks"`
 }
 
 func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, dest string, o exportOptions, compression layers.Compression) (_ *exported, err error) {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/xcrate/xcrate/internal/hooks"
 	"github.com/xcrate/xcrate/internal/host"
 	"github.com/xcrate/xcrate/internal/progress"
 )
@@ -24,7 +26,11 @@ import (
 var version = "development"
 
 func main() {
-	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
+	a := newApp(os.Stdin, os.Stdout, os.Stderr)
+	if self, err := os.Executable(); err == nil { // else the first boot of a root has nothing to run
+		a.program = self
+	}
+	os.Exit(a.run(os.Args))
 }
 
 // memoryLimit is what the garbage collector aims to stay below. What a node of a
@@ -32,13 +38,8 @@ func main() {
 // twice of it before anything is collected.
 const memoryLimit = 150 << 20
 
-// run is the whole program: it returns the exit code.
-func run(args []string, in io.Reader, out, errw io.Writer) int {
-	return newApp(in, out, errw).run(args)
-}
-
 func newApp(in io.Reader, out, errw io.Writer) *app {
-	return &app{in: in, out: out, err: errw, now: time.Now, runner: host.Exec{}, cache: cacheDir(os.Getenv), env: os.Getenv}
+	return &app{in: in, out: out, err: errw, now: time.Now, runner: host.Exec{}, cache: cacheDir(os.Getenv), env: os.Getenv, hooks: hooks.Dir}
 }
 
 // cacheDir is where exports remember what they have seen.
@@ -54,6 +55,7 @@ func cacheDir(env func(string) string) string {
 	return filepath.Join(env("HOME"), ".cache", "xcrate")
 }
 
+// run is the whole program: it returns the exit code.
 func (a *app) run(args []string) int {
 	debug.SetMemoryLimit(memoryLimit)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -61,8 +63,15 @@ func (a *app) run(args []string) int {
 	// Everything made here may hold secrets, and some of it is made by
 	// libraries that rely on the umask.
 	syscall.Umask(0o077)
+	args = verbFromName(args)
+	a.forPrograms(asksForJSON(args))
+	if a.events != nil {
+		// Who follows may go away: that is no reason to die in the middle. Ignoring the
+		// signal would be handed on to the programs that are run.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	}
 	cmd := newRoot(a)
-	cmd.SetArgs(verbFromName(args))
+	cmd.SetArgs(args)
 	return a.report(cmd.ExecuteContext(ctx))
 }
 
@@ -87,7 +96,14 @@ type app struct {
 	runner   host.Runner
 	cache    string // directory of the exports' cache
 	env      func(string) string
+	hooks    string // directory of the machine's hooks, "" for none
+	program  string // this program's file, which the first boot of a root runs
 	quiet    bool
+
+	events   *progress.Events // what err is with --json, else nil
+	plain    streams          // what out and err were before
+	text     bytes.Buffer     // what out is
+	document []byte           // of JSON, to be printed at the end
 }
 
 // terminal reports whether stream is one a person sits at.
@@ -100,6 +116,9 @@ func terminal(stream any) bool {
 func (a *app) progress() progress.Sink {
 	if a.quiet {
 		return progress.None()
+	}
+	if a.events != nil {
+		return progress.JSON(a.events, a.now)
 	}
 	if terminal(a.err) {
 		return progress.Bar(a.err, a.now)
@@ -116,6 +135,7 @@ configuration, everything but the base distro - as one OCI artifact, and put it
 back on another machine.`,
 		Example: `  xcrate export /media/usb           # on the old machine
   xcrate import /media/usb           # on the new one: plan, question, restore
+  xcrate rollback                    # take it back
 
   xcrate verify /media/usb           # does the stick hold what was written?
   xcrate inspect /media/usb          # what is in it, what was left out`,
@@ -125,10 +145,11 @@ back on another machine.`,
 			}
 			return nil
 		},
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Version:       version,
+		RunE:             func(c *cobra.Command, _ []string) error { return c.Help() },
+		PersistentPreRun: func(c *cobra.Command, _ []string) { a.settleStreams(c) },
+		SilenceErrors:    true,
+		SilenceUsage:     true,
+		Version:          version,
 	}
 	cmd.SetIn(a.in)
 	cmd.SetOut(a.out)
@@ -139,7 +160,7 @@ back on another machine.`,
 	})
 	cmd.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "show no progress")
 	cmd.CompletionOptions.HiddenDefaultCmd = true
-	cmd.AddCommand(newExport(a), newImport(a), newVerify(a), newInspect(a), newList(a))
+	cmd.AddCommand(newExport(a), newImport(a), newRollback(a), newImports(a), newActivate(a), newVerify(a), newInspect(a), newList(a))
 	cmd.SetUsageTemplate(usageTemplate)
 	cmd.SetHelpTemplate(helpTemplate)
 	return cmd

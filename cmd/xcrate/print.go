@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -26,13 +25,6 @@ func (a *app) print(fn func(*printer)) error {
 	fn(&p)
 	_, err := fmt.Fprint(a.out, escape(p.buf.String()))
 	return err
-}
-
-func (a *app) printJSON(v any) error {
-	enc := json.NewEncoder(a.out)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }
 
 func (p *printer) line(format string, args ...any) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -42,6 +41,7 @@ func (p *printer) plan(ctx context.Context, plan *restore.Plan, showFiles bool) 
 		p.line("  remove   %s (not of this identity)", path)
 	}
 	p.planFiles(plan.Files, showFiles)
+	p.planOwnFiles(plan)
 	p.planDatabase(plan.Database)
 	p.line("")
 	for _, s := range plan.Space {
@@ -52,6 +52,9 @@ func (p *printer) plan(ctx context.Context, plan *restore.Plan, showFiles bool) 
 		p.line("\nfiles:")
 		err := plan.Changes(ctx, func(c restore.Change) error {
 			p.line("  %-8s %s", c.State, c.Path)
+			if c.Reason != "" {
+				p.line("           (%s)", c.Reason)
+			}
 			return nil
 		})
 		if err != nil {
@@ -65,26 +68,6 @@ func (p *printer) plan(ctx context.Context, plan *restore.Plan, showFiles bool) 
 		}
 	}
 	return nil
-}
-
-func (p *printer) findings(all []restore.Finding) {
-	if len(all) == 0 {
-		return
-	}
-	p.line("\nchecks:")
-	for _, f := range all {
-		word := "warning"
-		switch {
-		case f.Level == restore.Block:
-			word = "BLOCKED"
-		case f.Allowed:
-			word = "allowed"
-		}
-		p.wrap("  ", fmt.Sprintf("%s  %s: %s", word, f.Code, f.Message))
-		if f.Remedy != "" {
-			p.wrap("    ", "-> "+f.Remedy)
-		}
-	}
 }
 
 func (p *printer) planPackages(plan restore.PackagePlan) {
@@ -121,16 +104,40 @@ func (p *printer) planPackages(plan restore.PackagePlan) {
 }
 
 func (p *printer) planServices(plan *restore.Plan) {
-	then := "started again after"
 	if plan.Standby {
-		then = "they stay stopped"
-		p.line("  standby  what the packages start or enable is stopped and disabled too")
+		p.line("  standby  what the packages start or enable is stopped and masked too")
 	}
 	if len(plan.Services) > 0 {
-		p.wrap("  ", fmt.Sprintf("stop     %s; %s", strings.Join(plan.Services, ", "), then))
+		p.wrap("  ", "stop     "+strings.Join(plan.Services, ", "))
 	}
-	if len(plan.Disable) > 0 {
-		p.wrap("  ", "disable  "+strings.Join(plan.Disable, ", "))
+	p.unitChanges(plan.Enable)
+	if len(plan.Start) > 0 {
+		p.wrap("  ", "start    "+strings.Join(plan.Start, ", "))
+	}
+	var off []string
+	for _, unit := range plan.Services {
+		if !slices.Contains(plan.Start, unit) {
+			off = append(off, unit)
+		}
+	}
+	if len(off) > 0 {
+		p.wrap("  ", "leave    stopped: "+strings.Join(off, ", "))
+	}
+}
+
+// unitChanges names the units that are enabled, disabled or masked.
+func (p *printer) unitChanges(all []restore.UnitChange) {
+	verbs := map[string]string{"enabled": "enable", "disabled": "disable", "masked": "mask"}
+	for _, to := range []string{"enabled", "disabled", "masked"} {
+		var units []string
+		for _, c := range all {
+			if c.To == to {
+				units = append(units, c.Unit)
+			}
+		}
+		if len(units) > 0 {
+			p.wrap("  ", fmt.Sprintf("%-8s %s", verbs[to], strings.Join(units, ", ")))
+		}
 	}
 }
 
@@ -140,7 +147,7 @@ func (p *printer) planAccounts(all []restore.Account) {
 		var names []string
 		for _, acc := range all {
 			if acc.Type == kind {
-				names = append(names, fmt.Sprintf("%s (%d)", acc.Name, acc.ID))
+				names = append(names, accountName(acc))
 			}
 		}
 		if len(names) > 0 {
@@ -218,57 +225,5 @@ func (p *printer) planDatabase(d restore.DatabasePlan) {
 	}
 	if d.Cfgloc != "" {
 		p.line("  %-8s %s", d.Cfgloc, database.Cfgloc)
-	}
-}
-
-func (p *printer) imported(r *restore.Result) {
-	p.line("\nDone: import %s.", r.ID)
-	var added, replaced int
-	for _, f := range r.Plan.Files {
-		added += f.New
-		replaced += f.Changed
-	}
-	p.line("  files    %s added, %s replaced", humanize.Comma(int64(added)), humanize.Comma(int64(replaced)))
-	p.packagesDone(r.Packages)
-	if r.Tables > 0 {
-		p.line("  database %s read back, every row equal", count(int64(r.Tables), "table", "tables"))
-	}
-	for _, step := range slices.Concat(r.SetUp, r.Prepared) {
-		p.wrap("           ", step)
-	}
-	if len(r.Settings) > 0 {
-		p.wrap("  ", "kept     as they were here, though packages changed them: "+strings.Join(r.Settings, ", "))
-	}
-	if len(r.Disabled) > 0 {
-		p.wrap("  ", "disabled "+strings.Join(r.Disabled, ", "))
-	}
-	p.line("  kept     what was replaced: %s", r.Kept)
-	if len(r.Lost) > 0 {
-		p.line("\nextended attributes their filesystem did not take:")
-		for _, path := range slices.Sorted(maps.Keys(r.Lost)) {
-			p.line("  %s: %s", path, strings.Join(r.Lost[path], ", "))
-		}
-	}
-	if len(r.Plan.ToDo) > 0 {
-		p.line("\nleft to do by hand:")
-		for _, l := range r.Plan.ToDo {
-			p.line("  %s", l.Restore)
-			p.line("      %s", fmt.Sprintf("%s, %s", l.Path, l.What))
-		}
-	}
-}
-
-// packagesDone names what came or went beside the packages of the snapshot.
-func (p *printer) packagesDone(r restore.PackageResult) {
-	if r.Installed > 0 {
-		p.line("  packages %d installed, in the versions of the snapshot", r.Installed)
-	}
-	for _, list := range []struct {
-		what string
-		all  []string
-	}{{"came along:", r.Extra}, {"replaced:  ", r.Replaced}, {"removed:   ", r.Gone}} {
-		for _, pkg := range list.all {
-			p.line("           %s %s", list.what, pkg)
-		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,12 +25,12 @@ func TestMain(m *testing.M) {
 	testscript.Main(cached{m}, map[string]func(){
 		// The program two minutes later, when the times of files can be believed.
 		"later": func() {
-			a := newApp(os.Stdin, os.Stdout, os.Stderr)
+			a := scriptApp()
 			a.now = func() time.Time { return time.Now().Add(2 * time.Minute) }
 			os.Exit(a.run(os.Args))
 		},
-		"xcrate":       func() { os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr)) },
-		"xcatimport":   func() { os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr)) },
+		"xcrate":       func() { os.Exit(scriptApp().run(os.Args)) },
+		"xcatimport":   func() { os.Exit(scriptApp().run(os.Args)) },
 		"samplemn":     func() { end(sampleMN(os.Args[1:])) },
 		"baseroot":     func() { end(hosttest.BaseRoot(os.Args[1])) },
 		"difftrees":    func() { end(diffTrees(os.Args[1:])) },
@@ -37,6 +38,20 @@ func TestMain(m *testing.M) {
 		"makerpm":      func() { end(makeRPM(os.Args[1:])) },
 		"layerdigests": func() { end(layerDigests(os.Args[1])) },
 	})
+}
+
+// scriptApp is the program with the hooks of the script, not those of the machine.
+func scriptApp() *app {
+	a := newApp(os.Stdin, os.Stdout, os.Stderr)
+	a.hooks = os.Getenv("HOOKS")
+	return a
+}
+
+// run is the program without the hooks of the machine that the tests run on.
+func run(args []string, in io.Reader, out, errw io.Writer) int {
+	a := newApp(in, out, errw)
+	a.hooks = ""
+	return a.run(args)
 }
 
 // cached runs the tests with a cache of their own.
@@ -71,6 +86,7 @@ func TestScripts(t *testing.T) {
 			docs, err := filepath.Abs("../../docs")
 			env.Setenv("DOCS", docs)
 			env.Setenv("XCRATE_CACHE", filepath.Join(env.WorkDir, ".cache"))
+			env.Setenv("HOOKS", filepath.Join(env.WorkDir, "hooks"))
 			return err
 		},
 		RequireExplicitExec: true,

@@ -88,6 +88,25 @@ func unchanged(t *testing.T, what string, before map[string]hosttest.Node, root 
 	}
 }
 
+// mergedExports checks that a root exports what it did and what mn does, and nothing
+// that a script asked for.
+func mergedExports(t *testing.T, mn, root string) {
+	t.Helper()
+	theirs, err := os.ReadFile(filepath.Join(mn, "etc/exports"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(root, "etc/exports"))
+	if err != nil || !strings.HasPrefix(string(got), "/home *(ro)\n") || strings.Contains(string(got), "/install *(rw,no_root_squash)\n") {
+		t.Errorf("exports %q, %v", got, err)
+	}
+	for line := range strings.Lines(string(theirs)) {
+		if strings.Count(string(got), line) != 1 {
+			t.Errorf("no %q in exports %q", line, got)
+		}
+	}
+}
+
 // TestScriptsAreOverruled imports packages whose scripts make keys, rows and
 // accounts and switch off what is not theirs: in the end the root has what the
 // snapshot has, and its own settings.
@@ -95,7 +114,7 @@ func TestScriptsAreOverruled(t *testing.T) {
 	mn, usb := scriptedExport(t, hosttest.ScriptedOptions{})
 	root := scriptedRoot(t)
 	said := xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes")
-	for _, p := range []string{"etc/xcat/ca/ca-cert.pem", "etc/xcat/ca/private/ca-key.pem", "root/.xcat/client-key.pem", "etc/exports", "install/postscripts/_ssh/authorized_keys"} {
+	for _, p := range []string{"etc/xcat/ca/ca-cert.pem", "etc/xcat/ca/private/ca-key.pem", "root/.xcat/client-key.pem", "install/postscripts/_ssh/authorized_keys"} {
 		want, err := os.ReadFile(filepath.Join(mn, p))
 		if err != nil {
 			t.Fatal(err)
@@ -104,6 +123,7 @@ func TestScriptsAreOverruled(t *testing.T) {
 			t.Errorf("%s: %v, holds %.60q", p, err, got)
 		}
 	}
+	mergedExports(t, mn, root)
 	for _, p := range []string{"etc/xcat/ca/of-the-installation.pem", "etc/xcat/made.sqlite", "etc/yum.repos.d/xcrate-snapshot.repo", "etc/systemd/system/multi-user.target.wants/kea-dhcp4.service"} {
 		if _, err := os.Lstat(filepath.Join(root, p)); err == nil {
 			t.Errorf("%s is there", p)
@@ -221,8 +241,7 @@ func TestNewerIsInstalled(t *testing.T) {
 }
 
 // TestKilledTransaction cuts the power while a package's script runs: the program
-// and all that runs in the root are gone at once. The next import puts everything
-// back before it does anything else.
+// and all that runs in the root are gone at once. A rollback puts everything back.
 func TestKilledTransaction(t *testing.T) {
 	_, usb := scriptedExport(t, hosttest.ScriptedOptions{Script: hosttest.Script + "echo >/etc/started\nsleep 300\n"})
 	bin, root := program(t), scriptedRoot(t)
@@ -245,14 +264,10 @@ func TestKilledTransaction(t *testing.T) {
 	_ = cmd.Wait()
 	killIn(t, root)
 	var out, errs bytes.Buffer
-	if code := run([]string{"xcrate", "import", usb, "--root", root}, strings.NewReader(""), &out, &errs); code != exitUsage || !strings.Contains(errs.String(), "was interrupted") {
+	if code := run([]string{"xcrate", "import", usb, "--root", root}, strings.NewReader(""), &out, &errs); code != exitRefused || !strings.Contains(errs.String(), "was interrupted") {
 		t.Errorf("exit code %d\n%s%s", code, &out, &errs)
 	}
-	for _, p := range []string{"var/lib/xcrate/imports", "var/lib/xcrate"} { // nobody remembers who made them
-		if err := os.Remove(filepath.Join(root, p)); err != nil {
-			t.Error(err)
-		}
-	}
+	xcrate(t, 0, "rollback", "--root", root, "--yes")
 	unchanged(t, "after a power cut", before, root)
 	if got := rpmQuery(t, root); !slices.Equal(got, installed) {
 		t.Errorf("installed %q, was %q", got, installed)

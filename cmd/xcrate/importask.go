@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/xcrate/xcrate/restore"
+)
+
+// confirm shows the plan and asks. With --json the plan comes with the result.
+func (a *app) confirm(ctx context.Context, plan *restore.Plan, o importOptions) (bool, error) {
+	if !o.json {
+		if err := a.printPlan(ctx, plan, o.showFiles); err != nil {
+			return false, err
+		}
+	}
+	if blocked := plan.Blocked(); len(blocked) > 0 {
+		return false, refused(blocked)
+	}
+	if plan.Empty() || o.yes {
+		return true, nil
+	}
+	if !a.canAsk() {
+		return false, usage(errors.New("import: nobody to ask: not a terminal"), "to go on without a question: --yes; to see the plan only: --dry-run")
+	}
+	return a.ask(ctx, "Go on?")
+}
+
+// refused says which checks stop an import, and how to go on all the same if
+// every one of them can be allowed.
+func refused(blocked []restore.Finding) error {
+	var codes []string
+	canAllow := true
+	for _, f := range blocked {
+		if !slices.Contains(codes, f.Code) {
+			codes = append(codes, f.Code)
+		}
+		canAllow = canAllow && slices.Contains(restore.Codes(), f.Code)
+	}
+	list := strings.Join(codes, ",")
+	err := fmt.Errorf("%w: %s", restore.ErrBlocked, list)
+	if !canAllow {
+		return hint(err, "mend what the plan says, then try again")
+	}
+	return hint(err, "mend what the plan says; to go on all the same: --allow %s", list)
+}
+
+// ask puts a question that only yes answers. Ctrl-C ends the waiting.
+func (a *app) ask(ctx context.Context, question string) (bool, error) {
+	if _, err := fmt.Fprintf(a.out, "\n%s [y/N] ", question); err != nil {
+		return false, err
+	}
+	answer := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(a.in).ReadString('\n') // an end without an answer is a no
+		answer <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	select {
+	case <-ctx.Done():
+		_, err := fmt.Fprintln(a.out)
+		return false, errors.Join(ctx.Err(), err)
+	case line := <-answer:
+		if line == "y" || line == "yes" {
+			return true, nil
+		}
+	}
+	_, err := fmt.Fprintln(a.out, "Nothing was changed.")
+	return false, err
+}
