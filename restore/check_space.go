@@ -51,7 +51,7 @@ func (p *planner) rollbackSpace(ctx context.Context) error {
 	if p.plan.Empty() {
 		return nil
 	}
-	if len(p.plan.Packages.Install)+len(p.plan.Packages.Names) > 0 && p.manager != nil || p.Standby {
+	if len(p.plan.Packages.Install)+len(p.plan.Packages.Names) > 0 && p.manager != nil {
 		n, err := p.savedSize(ctx)
 		if err != nil {
 			return err
