@@ -10,6 +10,9 @@ import (
 // planOwnFiles prints what becomes of files that are the host's own as well as the
 // snapshot's.
 func (p *printer) planOwnFiles(plan *restore.Plan) {
+	if len(plan.Merges)+len(plan.Conflicts) > 0 {
+		p.line("")
+	}
 	for _, m := range plan.Merges {
 		p.wrap("  ", fmt.Sprintf("merge    %s: %s", m.Path, strings.Join(m.Notes, "; ")))
 	}

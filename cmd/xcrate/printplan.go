@@ -61,13 +61,23 @@ func (p *printer) plan(ctx context.Context, plan *restore.Plan, showFiles bool) 
 			return err
 		}
 	}
-	if len(plan.ToDo) > 0 {
-		p.line("\nafterwards, by hand:")
-		for _, l := range plan.ToDo {
-			p.line("  %s", l.Restore)
+	heading := "\nafterwards, by hand:"
+	for _, l := range plan.ToDo {
+		if slices.ContainsFunc(plan.Commands, func(c restore.StackCommand) bool { return c.Command == l.Restore && runs(plan, c) }) {
+			continue
 		}
+		if heading != "" {
+			p.line("%s", heading)
+			heading = ""
+		}
+		p.line("  %s", l.Restore)
 	}
 	return nil
+}
+
+// runs reports whether an import on this very machine runs c.
+func runs(plan *restore.Plan, c restore.StackCommand) bool {
+	return !c.Advice && plan.Root == "/" && !plan.Standby && !plan.Options.NoStart
 }
 
 func (p *printer) planPackages(plan restore.PackagePlan) {
@@ -122,6 +132,11 @@ func (p *printer) planServices(plan *restore.Plan) {
 	}
 	if len(off) > 0 {
 		p.wrap("  ", "leave    stopped: "+strings.Join(off, ", "))
+	}
+	for _, c := range plan.Commands {
+		if runs(plan, c) {
+			p.wrap("  ", "run      "+c.Command+": "+c.Why)
+		}
 	}
 }
 
