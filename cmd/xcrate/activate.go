@@ -38,9 +38,9 @@ first.`,
 }
 
 func runActivate(ctx context.Context, a *app, o activateOptions) error {
-	ro := restore.Options{Runner: a.runner, Stack: stack.XCAT(), Now: a.now(), Allow: map[string]bool{}}
-	for _, code := range o.allow {
-		ro.Allow[code] = true
+	ro := restore.Options{Runner: a.runner, Stack: stack.XCAT(), Now: a.now()}
+	if err := allow(&ro, o.allow); err != nil {
+		return err
 	}
 	return a.onRoot("/", ro, func(ro restore.Options) error {
 		result, err := restore.Activate(ctx, ro, func(plan *restore.Activation) (bool, error) {

@@ -99,7 +99,7 @@ changes nothing.`,
 
 func (o importOptions) restoreOptions(a *app) (restore.Options, error) {
 	ro := restore.Options{
-		Runner: a.runner, Stack: stack.XCAT(), Now: a.now(), Program: a.program, Allow: map[string]bool{},
+		Runner: a.runner, Stack: stack.XCAT(), Now: a.now(), Program: a.program,
 		Choices: restore.Choices{
 			KeepRepository: o.keepRepo, Standby: o.standby, WithDatabase: o.withDB, NoStart: o.noStart,
 			Engine: database.Engine(o.dbEngine), RemoteDatabase: o.dbRemote, ByStack: o.dbRestore == "xcat",
@@ -123,11 +123,18 @@ func (o importOptions) restoreOptions(a *app) (restore.Options, error) {
 			*flag = append(*flag, k)
 		}
 	}
-	for _, code := range o.allow {
+	err := allow(&ro, o.allow)
+	return ro, err
+}
+
+// allow lets an import go on despite the checks called codes.
+func allow(ro *restore.Options, codes []string) error {
+	ro.Allow = map[string]bool{}
+	for _, code := range codes {
 		if !slices.Contains(restore.Codes(), code) {
-			return ro, usage(fmt.Errorf("check %q", code), "the checks that can be allowed: "+strings.Join(restore.Codes(), ", "))
+			return usage(fmt.Errorf("check %q", code), "the checks that can be allowed: "+strings.Join(restore.Codes(), ", "))
 		}
 		ro.Allow[code] = true
 	}
-	return ro, nil
+	return nil
 }
