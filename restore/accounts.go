@@ -21,7 +21,7 @@ func (a *applier) makeAccounts() error {
 		}
 	}
 	// Who has a line in passwd is there, for an import that goes on: it comes last.
-	for _, file := range []string{"/etc/gshadow", "/etc/group", "/etc/shadow", "/etc/passwd"} {
+	for _, file := range accountFiles() {
 		if added[file] == "" {
 			continue
 		}

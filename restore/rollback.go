@@ -181,7 +181,7 @@ func eachSince(ctx context.Context, root *host.Root, state *host.Dir, fn func(p 
 			return err
 		}
 		st, err := d.Lstat(name)
-		if err != nil || !st.IsRegular() || !later(st, ended) {
+		if err != nil || !st.IsRegular() || !later(st, ended) || slices.Contains(accountFiles(), p) { // those lose nothing
 			return ignoreMissing(err)
 		}
 		return fn(p)

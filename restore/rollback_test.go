@@ -70,6 +70,53 @@ func TestRollbackLeavesOthers(t *testing.T) {
 	}
 }
 
+// TestRollbackKeepsAccounts rolls an import back that made accounts, after somebody has
+// made another, changed a password, and removed one.
+func TestRollbackKeepsAccounts(t *testing.T) {
+	f, root := packageFixture(t), packageRoot(t)
+	check(t, os.WriteFile(filepath.Join(root, "etc/shadow"), []byte("root:old:1::::::\nleft:x:1::::::\n"), 0o600))
+	check(t, os.WriteFile(filepath.Join(root, "etc/passwd"), []byte("root:x:0:0::/root:/bin/sh\nleft:x:900:900::/:/bin/sh\n"), 0o644))
+	check(t, os.Chmod(filepath.Join(root, "etc/shadow"), 0o600))
+	o, _ := f.scripted(t, root)
+	_, err := Apply(t.Context(), f.m, f.s, o, yes)
+	check(t, err)
+	edit := func(file string, change func(string) string) {
+		t.Helper()
+		p := filepath.Join(root, file)
+		b, err := os.ReadFile(p)
+		check(t, err)
+		if !strings.Contains(string(b), "svc:") {
+			t.Fatalf("%s: the import has made no account: %q", file, b)
+		}
+		check(t, os.WriteFile(p, []byte(change(string(b))), 0o644))
+	}
+	time.Sleep(20 * time.Millisecond)
+	edit("etc/passwd", func(s string) string {
+		return strings.Replace(s, "left:x:900:900::/:/bin/sh\n", "", 1) + "ann:x:1000:1000::/home/ann:/bin/sh\n"
+	})
+	edit("etc/shadow", func(s string) string { return strings.Replace(s, "root:old:", "root:new:", 1) + "ann:secret:1::::::\n" })
+	b, err := RollBack(t.Context(), o, "", always)
+	check(t, err)
+	for file, want := range map[string]string{
+		"etc/passwd": "root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n",
+		"etc/shadow": "root:new:1::::::\nleft:x:1::::::\nann:secret:1::::::\n",
+	} {
+		got, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v, want %q", file, got, err, want)
+		}
+	}
+	if st, err := os.Stat(filepath.Join(root, "etc/shadow")); err != nil || st.Mode() != 0o600 {
+		t.Errorf("shadow: %v, %v", st, err)
+	}
+	if b.SinceCount != 0 || len(b.Left) > 0 {
+		t.Errorf("rolled back: %+v", b)
+	}
+	if left, err := filepath.Glob(filepath.Join(root, "var/lib/xcrate/*")); err != nil || len(left) > 0 {
+		t.Errorf("left: %q, %v", left, err)
+	}
+}
+
 // TestWasInstalled says what is to be installed after a rollback.
 func TestWasInstalled(t *testing.T) {
 	f, root := newFixture(t), targetRoot(t)

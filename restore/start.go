@@ -34,7 +34,7 @@ func (a *applier) start(ctx context.Context) error {
 		return err
 	}
 	return a.withState(func(state *host.Dir) error {
-		return errors.Join(a.writeReport(state), a.noteChanges(ctx, state), a.journal.write(record{Op: opEnd}), a.journal.sync())
+		return errors.Join(a.writeReport(state), a.noteAccounts(state), a.noteChanges(ctx, state), a.journal.write(record{Op: opEnd}), a.journal.sync())
 	})
 }
 

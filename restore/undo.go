@@ -28,6 +28,9 @@ func undo(ctx context.Context, o Options, id string) error {
 	if err := u.undo(ctx); err != nil {
 		return fmt.Errorf("import %s: %w", id, err)
 	}
+	if err := u.putAccounts(); err != nil {
+		return fmt.Errorf("import %s: accounts: %w", id, err)
+	}
 	if err := u.work.sync(); err != nil {
 		return err
 	}
@@ -73,6 +76,7 @@ type undoer struct {
 	// replaced are paths below what packages made or changed whose content the
 	// import had replaced: what is put back there first is what scripts had made.
 	replaced map[string]bool
+	accounts map[string][]byte // what account files held that were changed since
 	// left is what could not be put back and will not be the next time either:
 	// an older package that no repository has any more, a service that does not
 	// start. It must not keep the rest from being put back, nor the next import.
@@ -93,7 +97,7 @@ func (u *undoer) forget() {
 
 // undo takes back every step in the journal.
 func (u *undoer) undo(ctx context.Context) error {
-	if err := u.endStack(ctx); err != nil {
+	if err := errors.Join(u.endStack(ctx), u.accountsNow()); err != nil {
 		return err
 	}
 	if _, err := u.work.open(path.Join(StateDir, u.work.id)); err != nil {

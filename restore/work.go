@@ -366,6 +366,11 @@ func asWas(root *host.Root, p string, e *artifact.Entry) error {
 		return ignoreMissing(err)
 	}
 	defer func() { _ = d.Close() }()
-	_, err = archive.SetAttributes(d, name, *e, archive.Owner{UID: e.UID, GID: e.GID, AsIs: !isRoot()})
-	return ignoreMissing(err)
+	return ignoreMissing(setAttributes(d, name, e))
+}
+
+// setAttributes gives name in d the attributes of e, whose owner is one of this host.
+func setAttributes(d *host.Dir, name string, e *artifact.Entry) error {
+	_, err := archive.SetAttributes(d, name, *e, archive.Owner{UID: e.UID, GID: e.GID, AsIs: !isRoot()})
+	return err
 }
