@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -227,6 +228,15 @@ func exit(err error) {
 		os.Exit(1) //nolint:revive // the end of a child process, one call above main
 	}
 	os.Exit(0) //nolint:revive // the same
+}
+
+// alive is how much memory of Go is in use, without what only waits to be collected:
+// how long that waits depends on what else the machine does.
+func alive() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 // resident is how much memory of this process is in use, SQLite's own, which
