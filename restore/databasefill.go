@@ -26,7 +26,7 @@ func (a *applier) setUpServer(ctx context.Context) (err error) {
 	if a.server, err = dbserver.Find(a.Root, a.Runner, a.goal.to.Engine); err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
-	acts, err := openActs(a.work, a.journal, a.goal.to.Engine)
+	acts, err := openActs(a.work, a.journal, a.goal.to.Engine, a.past.server != "")
 	if err != nil {
 		return err
 	}

@@ -115,7 +115,10 @@ type acts struct {
 	any     bool
 }
 
-func openActs(w *work, j *journal, engine database.Engine) (*acts, error) {
+// openActs opens the list to add to it. listed says that the journal has a record of it
+// from before an import was interrupted: what is added is taken back there too, after
+// the tables that were kept.
+func openActs(w *work, j *journal, engine database.Engine, listed bool) (*acts, error) {
 	state, err := w.state()
 	if err != nil {
 		return nil, err
@@ -124,13 +127,7 @@ func openActs(w *work, j *journal, engine database.Engine) (*acts, error) {
 	if err != nil {
 		return nil, errors.Join(err, state.Close())
 	}
-	st, err := f.Stat()
-	if err != nil {
-		return nil, errors.Join(err, f.Close(), state.Close())
-	}
-	// Where the journal says already that there are some, it does so before the tables
-	// that were kept: those are put back first.
-	return &acts{file: f, journal: j, engine: engine, any: st.Size() > 0}, errors.Join(state.Sync(), state.Close())
+	return &acts{file: f, journal: j, engine: engine, any: listed}, errors.Join(state.Sync(), state.Close())
 }
 
 // note makes act durable. The first also goes into the journal, as the place where

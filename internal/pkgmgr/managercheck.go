@@ -55,6 +55,9 @@ func lacking(said string) []string {
 // lackingIn reads one line. wants is who the line before was about.
 func lackingIn(line, wants string) (who, found string) {
 	text := strings.TrimSpace(line)
+	if i := strings.Index(text, "...E: "); i >= 0 { // apt was in the middle of saying what it does
+		text = text[i+len("..."):]
+	}
 	if what, by, ok := cutBetween(text, "nothing provides ", " needed by "); ok {
 		by = strings.TrimPrefix(strings.TrimPrefix(by, "the to be installed "), "the installed ")
 		by, _, _ = strings.Cut(by, " from ")

@@ -27,6 +27,7 @@ func TestLacking(t *testing.T) {
 			"apt", "The following packages have unmet dependencies:\n a : Depends: b (>= 3) but it is not installable\n     PreDepends: c but it is not going to be installed\n     Recommends: r but it is not installable\n d:amd64 : Depends: e but 1 is to be installed\nE: Unable to correct problems, you have held broken packages.\n",
 			[]string{"b (>= 3) needed by a", "c needed by a", "e needed by d:amd64"},
 		},
+		{"apt at work", "Building dependency tree...E: Unable to locate package b\n\nReading state information...", []string{"b"}},
 		{"apt arguments", "E: Version '3' for 'a' was not found\nE: Unable to locate package b\nE: Package 'c' has no installation candidate\n", []string{"a=3", "b", "c"}},
 		{"nothing", "Requires: x\n Depends: y but z\nError: Transaction test error\n", nil},
 	} {
