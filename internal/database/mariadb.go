@@ -49,6 +49,7 @@ func OpenMariaDB(ctx context.Context, l Location) (*MariaDB, error) {
 // moment holds the state of now, and returns the tables of it.
 func (c *mariaConn) moment(ctx context.Context) ([]mariaTable, error) {
 	var err error
+	closed := 0
 	for range mariaTries {
 		var tables []mariaTable
 		if tables, err = c.tryMoment(ctx); err == nil {
@@ -56,6 +57,9 @@ func (c *mariaConn) moment(ctx context.Context) ([]mariaTable, error) {
 		}
 		if !isMaria(err, mariaTableChanged, mariaNoTable, mariaDeadlock) && !errors.Is(err, errMariaAltered) && !errors.Is(err, errMariaClosed) {
 			return nil, err
+		}
+		if errors.Is(err, errMariaClosed) {
+			closed++
 		}
 		// Both, because the next try may find other engines.
 		if err := errors.Join(c.run(ctx, "ROLLBACK"), c.run(ctx, "UNLOCK TABLES")); err != nil {
@@ -67,7 +71,8 @@ func (c *mariaConn) moment(ctx context.Context) ([]mariaTable, error) {
 		case <-time.After(retryWait):
 		}
 	}
-	if errors.Is(err, errMariaClosed) {
+	// A table that is being made or dropped is closed too, but not each time.
+	if closed == mariaTries {
 		return nil, err
 	}
 	return nil, fmt.Errorf("tables are being altered, in %d tries: %w", mariaTries, err)

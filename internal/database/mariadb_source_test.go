@@ -4,6 +4,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -90,8 +92,8 @@ func TestMariaAltered(t *testing.T) {
 	w := mariaWriter(t, l)
 	work := func(int) error {
 		for _, s := range []string{
-			"CREATE TABLE b (k INT PRIMARY KEY, v TEXT)", "INSERT INTO b VALUES (1, 'b')", "COMMIT", "ALTER TABLE a ADD COLUMN w TEXT", "TRUNCATE b",
-			"INSERT INTO b VALUES (2, 'b')", "ALTER TABLE a DROP COLUMN w", "DROP TABLE b",
+			"CREATE TABLE b (k INT PRIMARY KEY, v TEXT)", "INSERT INTO b VALUES (1, 'b')", "COMMIT", "ALTER TABLE a ADD COLUMN w TEXT, ALGORITHM=COPY", "TRUNCATE b",
+			"INSERT INTO b VALUES (2, 'b')", "ALTER TABLE a DROP COLUMN w, ALGORITHM=COPY", "DROP TABLE b",
 		} {
 			if err := w.run(t.Context(), s); err != nil {
 				return fmt.Errorf("%s: %w", s, err)
@@ -121,6 +123,17 @@ func TestMariaAltered(t *testing.T) {
 	if opened == 0 {
 		t.Error("no moment was found")
 	}
+}
+
+// TestMariaDamaged does not take a table for altered whose definition is lost.
+func TestMariaDamaged(t *testing.T) {
+	server, l := newMaria(t, "latin1", "CREATE TABLE a (k INT PRIMARY KEY, v TEXT)", "CREATE TABLE b (k INT PRIMARY KEY)")
+	if err := os.Truncate(filepath.Join(strings.TrimSpace(server.Admin(t, "SELECT @@datadir")), l.Name, "b.frm"), 10); err != nil {
+		t.Fatal(err)
+	}
+	server.Load(t, l.Name, strings.NewReader("FLUSH TABLES"))
+	_, err := OpenMariaDB(t.Context(), mariaLocation(l))
+	wantError(t, err, `table "b": the server cannot open it`)
 }
 
 // TestMariaTypes dumps and restores a table of every type.

@@ -68,7 +68,7 @@ func sameDefinitions(a, b []mariaTable) bool {
 	return slices.EqualFunc(a, b, func(a, b mariaTable) bool { return definition(a) == definition(b) })
 }
 
-// errMariaClosed is true for a moment of a table that is being dropped.
+// errMariaClosed is true for a moment of a table that is being made or dropped.
 var errMariaClosed = errors.New("the server cannot open it: it is damaged, or its engine is gone")
 
 // tables reads what tables the database has, sorted by name.
