@@ -65,10 +65,8 @@ func (c *mariaConn) moment(ctx context.Context) ([]mariaTable, error) {
 		if err := errors.Join(c.run(ctx, "ROLLBACK"), c.run(ctx, "UNLOCK TABLES")); err != nil {
 			return nil, err
 		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(retryWait):
+		if err := wait(ctx, retryWait); err != nil {
+			return nil, err
 		}
 	}
 	// A table that is being made or dropped is closed too, but not each time.
@@ -80,9 +78,15 @@ func (c *mariaConn) moment(ctx context.Context) ([]mariaTable, error) {
 
 var errMariaAltered = errors.New("a table came, went or was altered")
 
+// mariaRename is longer than a server takes to put the copy of an altered table
+// in the place of the old one. In between the table is in no list, and locks on
+// the others do not show it.
+const mariaRename = 30 * time.Millisecond
+
 // tryMoment takes the tables' locks one after the other, so in between tables
 // may come, go and change. What was seen before is compared with what is there
-// under the locks.
+// under the locks, and a while later: a table that is being put in place could
+// be missed by the first two looks.
 func (c *mariaConn) tryMoment(ctx context.Context) ([]mariaTable, error) {
 	before, err := c.tables(ctx)
 	if err != nil {
@@ -95,10 +99,27 @@ func (c *mariaConn) tryMoment(ctx context.Context) ([]mariaTable, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !sameDefinitions(before, now) {
+	if err := wait(ctx, mariaRename); err != nil {
+		return nil, err
+	}
+	after, err := c.tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !sameDefinitions(before, now) || !sameDefinitions(now, after) {
 		return nil, errMariaAltered
 	}
 	return now, nil
+}
+
+// wait returns after d, or with the error of a context that ended before.
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
 }
 
 func (c *mariaConn) hold(ctx context.Context, tables []mariaTable) error {

@@ -103,7 +103,7 @@ func TestMariaAltered(t *testing.T) {
 	}
 	opened := 0
 	whileRunning(t, work, func() {
-		for range 40 {
+		for range 20 {
 			m, err := OpenMariaDB(t.Context(), mariaLocation(l))
 			if err != nil {
 				wantError(t, err, "are being altered")
