@@ -53,7 +53,10 @@ func clean(ctx context.Context, root *host.Root, state *host.Dir) error {
 		return err
 	}
 	works, err := workDirs(state)
-	if err := errors.Join(err, f.Close(), state.Remove(journalFile), state.Sync()); ignoreMissing(err) != nil {
+	if err := errors.Join(err, f.Sync(), f.Close(), state.Sync()); err != nil {
+		return err
+	}
+	if err := ignoreMissing(state.Remove(journalFile)); err != nil {
 		return err
 	}
 	for _, p := range works {

@@ -1,11 +1,13 @@
 package restore
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -273,16 +275,37 @@ func (a *applier) noteTouched(ctx context.Context) error {
 	return failed
 }
 
-// replaceJSON makes file name in d of v, durable, in place of one that is there.
+// replaceJSON makes file name in d of v, as replaceFile does.
 func replaceJSON(d *host.Dir, name string, v any) error {
+	return replaceFile(d, name, func(w io.Writer) error { return json.NewEncoder(w).Encode(v) })
+}
+
+// replaceFile makes file name in d of what write writes, durable, in place of one that
+// is there. Whatever happens, name is never half written: a crash must not leave what
+// a resume or a rollback fails to read.
+func replaceFile(d *host.Dir, name string, write func(io.Writer) error) error {
 	next := name + ".new"
-	if err := d.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := ignoreMissing(d.Remove(next)); err != nil {
 		return err
 	}
-	if err := writeJSON(d, next, v); err != nil {
+	f, err := d.Create(next)
+	if err != nil {
 		return err
 	}
-	return errors.Join(d.Rename(next, d, name), d.Sync())
+	w := bufio.NewWriter(f)
+	if err = write(w); err == nil {
+		err = w.Flush()
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, d.Remove(next))
+	}
+	if err := d.Rename(next, d, name); err != nil {
+		return err
+	}
+	return d.Sync()
 }
 
 // readConfig returns the config of the snapshot of the import in state.

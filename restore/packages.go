@@ -78,7 +78,7 @@ func (a *applier) runManager(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := writeJSON(state, packagesAfter, after); err != nil {
+	if err := replaceJSON(state, packagesAfter, after); err != nil {
 		return err
 	}
 	a.result.Packages = packageResult(a.plan.Packages.Install, a.installedBefore, after)

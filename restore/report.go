@@ -110,16 +110,10 @@ func (a *applier) writeReport(state *host.Dir) error {
 	if err := replaceJSON(state, reportFile, r); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	if err := ignoreMissing(state.Remove(reportText)); err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	err := writeFile(state, reportText, func(w io.Writer) error {
+	err := replaceFile(state, reportText, func(w io.Writer) error {
 		_, err := io.WriteString(w, r.Text())
 		return err
 	})
-	if err == nil {
-		err = state.Sync()
-	}
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}

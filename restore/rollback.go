@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"path"
@@ -224,30 +225,26 @@ func (b *Rollback) keep(ctx context.Context, root *host.Root) (err error) {
 	if _, err := d.Lstat(name); err == nil {
 		return nil // a rollback that was interrupted has kept them: now they may be half of what they were
 	}
-	if err := ignoreMissing(d.Remove(name + ".new")); err != nil {
-		return err
-	}
-	f, err := d.Create(name + ".new")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	s := saver{ctx: ctx, root: root, out: archive.NewWriter(f), leave: map[string]bool{}, names: map[host.Inode]string{}}
-	err = eachSince(ctx, root, state, func(p string) error {
-		parent, base, err := root.OpenParent(p)
-		if err != nil {
+	return replaceFile(d, name, func(w io.Writer) error {
+		s := saver{ctx: ctx, root: root, out: archive.NewWriter(w), leave: map[string]bool{}, names: map[host.Inode]string{}}
+		if err := eachSince(ctx, root, state, s.keepOne); err != nil {
 			return err
 		}
-		_, err = s.one(parent, base, p, 0)
-		if err = errors.Join(err, parent.Close()); err != nil {
-			return fmt.Errorf("%s: %w", root.Path(p), err)
-		}
-		return nil
+		return s.out.Close()
 	})
+}
+
+// keepOne adds the file at p alone.
+func (s *saver) keepOne(p string) error {
+	parent, base, err := s.root.OpenParent(p)
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.out.Close(), f.Sync(), d.Rename(name+".new", d, name), d.Sync())
+	_, err = s.one(parent, base, p, 0)
+	if err = errors.Join(err, parent.Close()); err != nil {
+		return fmt.Errorf("%s: %w", s.root.Path(p), err)
+	}
+	return nil
 }
 
 // ended is when everything was in place, as the filesystem has it.

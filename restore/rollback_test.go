@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/hosttest"
@@ -67,6 +69,61 @@ func TestRollbackLeavesOthers(t *testing.T) {
 		if !strings.Contains(line, "var/lib/xcrate") && !strings.Contains(line, "selinux") {
 			t.Error(line)
 		}
+	}
+}
+
+// TestRollbackFullDisk has no room for the copies of what was changed since: nothing
+// is taken back before all of them are there.
+func TestRollbackFullDisk(t *testing.T) {
+	f, root := newFixture(t), targetRoot(t)
+	o := f.options(t, root)
+	_, err := Apply(t.Context(), f.m, f.s, o, yes)
+	check(t, err)
+	time.Sleep(20 * time.Millisecond)
+	edited, content := filepath.Join(root, "etc/hosts"), bytes.Repeat([]byte("edited\n"), 100_000)
+	check(t, os.WriteFile(edited, content, 0o644))
+	dir := filepath.Join(root, RolledBackDir)
+	check(t, os.MkdirAll(dir, 0o700))
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
+		t.Skipf("no mount: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	if _, err := RollBack(t.Context(), o, "", always); !errors.Is(err, unix.ENOSPC) {
+		t.Fatalf("rollback onto a full disk: %v", err)
+	}
+	if got, err := os.ReadFile(edited); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("the edited file has %d bytes, %v", len(got), err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+	check(t, unix.Unmount(dir, 0))
+	b, err := RollBack(t.Context(), o, "", always)
+	check(t, err)
+	kept, err := os.ReadFile(filepath.Join(root, b.Kept))
+	if err != nil || !bytes.Contains(kept, content) {
+		t.Errorf("copy of %d bytes, %v", len(kept), err)
+	}
+}
+
+// TestReplaceFile leaves what was there where the new content fails in its middle.
+func TestReplaceFile(t *testing.T) {
+	root := openRootAt(t, t.TempDir())
+	d, err := root.OpenDir("/")
+	check(t, err)
+	defer func() { check(t, d.Close()) }()
+	check(t, replaceJSON(d, "file", "old"))
+	failed := replaceFile(d, "file", func(w io.Writer) error {
+		_, err := w.Write(bytes.Repeat([]byte("new"), 10_000))
+		return errors.Join(err, unix.EIO)
+	})
+	var got string
+	if err := readJSON(d, "file", &got); !errors.Is(failed, unix.EIO) || err != nil || got != "old" {
+		t.Errorf("%v; then %q, %v", failed, got, err)
+	}
+	check(t, replaceJSON(d, "file", "new"))
+	if err := readJSON(d, "file", &got); err != nil || got != "new" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 
@@ -140,7 +197,7 @@ func TestWasInstalled(t *testing.T) {
 	if err != nil || !slices.Equal(got, before) {
 		t.Errorf("of an import that did not install: %+v, %v", got, err)
 	}
-	check(t, writeJSON(state, packagesAfter, list("base-1", "old-2", "went-1", "xcat-1", "dep-1")))
+	check(t, replaceJSON(state, packagesAfter, list("base-1", "old-2", "went-1", "xcat-1", "dep-1")))
 	// Others have updated dep, installed mine, removed went.
 	got, err = wasInstalled(state, before, list("base-1", "old-2", "xcat-1", "dep-2", "mine-1"))
 	check(t, err)

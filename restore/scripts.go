@@ -55,7 +55,7 @@ func (a *applier) remember(ctx context.Context) (err error) {
 	if a.installedBefore, err = a.manager.Installed(ctx); err != nil {
 		return fmt.Errorf("packages: %w", err)
 	}
-	if err := writeJSON(state, packagesBefore, a.installedBefore); err != nil {
+	if err := replaceJSON(state, packagesBefore, a.installedBefore); err != nil {
 		return fmt.Errorf("packages: %w", err)
 	}
 	return errors.Join(a.journal.write(record{Op: opPackages, Path: rawPath(a.manager.Name())}), a.journal.sync())
@@ -116,17 +116,7 @@ func (a *applier) saveTrees(ctx context.Context, state *host.Dir) error {
 	return a.journal.write(record{Op: opSaved, Trees: names})
 }
 
-// writeJSON makes file name in d of v, durable.
-func writeJSON(d *host.Dir, name string, v any) (err error) {
-	f, err := d.Create(name)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return errors.Join(json.NewEncoder(f).Encode(v), f.Sync(), d.Sync())
-}
-
-// readJSON reads into v what writeJSON wrote.
+// readJSON reads into v what replaceJSON wrote.
 func readJSON(d *host.Dir, name string, v any) error {
 	f, err := d.Open(name)
 	if err != nil {

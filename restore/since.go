@@ -1,7 +1,6 @@
 package restore
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,25 +25,14 @@ const (
 
 // noteChanges writes changedFile. It is the last act of an import: services and
 // commands write to those trees as well.
-func (a *applier) noteChanges(ctx context.Context, state *host.Dir) (err error) {
-	if err := ignoreMissing(state.Remove(changedFile)); err != nil {
-		return err
-	}
-	f, err := state.Create(changedFile)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	w := bufio.NewWriter(f)
-	enc := json.NewEncoder(w)
-	if _, err := state.Lstat(savedFile); err == nil {
-		if err := a.work.changed(ctx, state, a.savedTrees(), func(p string) error { return enc.Encode(rawPath(p)) }); err != nil {
-			return err
+func (a *applier) noteChanges(ctx context.Context, state *host.Dir) error {
+	return replaceFile(state, changedFile, func(w io.Writer) error {
+		if _, err := state.Lstat(savedFile); err != nil {
+			return ignoreMissing(err)
 		}
-	} else if ignoreMissing(err) != nil {
-		return err
-	}
-	return errors.Join(w.Flush(), f.Sync(), state.Sync())
+		enc := json.NewEncoder(w)
+		return a.work.changed(ctx, state, a.savedTrees(), func(p string) error { return enc.Encode(rawPath(p)) })
+	})
 }
 
 // readChanges returns what noteChanges wrote, and when, or nil if the import did not

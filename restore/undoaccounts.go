@@ -147,5 +147,8 @@ func (u *undoer) replace(file string, content []byte) (err error) {
 		return err
 	}
 	e.Size, e.MTime = st.Size, artifact.Time{Sec: st.Mtim.Sec, Nsec: st.Mtim.Nsec}
-	return errors.Join(setAttributes(w.Dir, slot, e), w.Rename(slot, d, name), d.Sync())
+	if err := setAttributes(w.Dir, slot, e); err != nil { // it must not get there with others
+		return err
+	}
+	return errors.Join(w.Rename(slot, d, name), d.Sync())
 }
