@@ -328,9 +328,7 @@ func TestBuilds(t *testing.T) {
 // TestSourceTables: address, port and networks are read from the snapshot's tables.
 func TestSourceTables(t *testing.T) {
 	m := memory{}
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: owners are restored")
-	}
+	needRoot(t)
 	f := fixture{m, snapshot(t, m, copyTables(t, t.TempDir(), "site", "networks"))}
 	p := checker(t, artifact.Host{}, hostFacts{})
 	p.fetcher, p.snapshot = f.m, f.s

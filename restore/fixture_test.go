@@ -280,11 +280,16 @@ type fixture struct {
 	s *artifact.Snapshot
 }
 
-func newFixture(t *testing.T) fixture {
+func needRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: owners are restored")
 	}
+}
+
+func newFixture(t *testing.T) fixture {
+	t.Helper()
+	needRoot(t)
 	m := memory{}
 	return fixture{m, snapshot(t, m, copyTables(t, t.TempDir(), "site", "nodelist", "ipmi"))}
 }

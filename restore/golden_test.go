@@ -148,9 +148,7 @@ func (f fixture) plan(t *testing.T, root string, d hosttest.Distro) *Plan {
 func distroFixture(t *testing.T, d hosttest.Distro) fixture {
 	t.Helper()
 	mn, m := filepath.Join(t.TempDir(), "mn"), memory{}
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: owners are restored")
-	}
+	needRoot(t)
 	check(t, hosttest.DistroMN(mn, d))
 	root, err := host.OpenRoot(mn)
 	check(t, err)

@@ -45,9 +45,7 @@ func localParts() [][]file {
 // are named, for a plan to ask for, and not there.
 func localFixture(t *testing.T, change func(*artifact.Config)) fixture {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: owners are restored")
-	}
+	needRoot(t)
 	m, parts := memory{}, localParts()
 	config := artifact.Config{
 		Format: 1, Created: time.Unix(1e9, 0), Stack: artifact.Stack{Name: "xcat", Version: "2.17.0"},

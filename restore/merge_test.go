@@ -43,9 +43,7 @@ func sharedFiles(conf string) map[artifact.Kind][]file {
 // filesFixture is a snapshot of these trees and no database.
 func filesFixture(t *testing.T, trees map[artifact.Kind][]file, accounts ...artifact.Account) fixture {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: owners are restored")
-	}
+	needRoot(t)
 	m := memory{}
 	config := artifact.Config{
 		Format: 1, Created: time.Unix(1e9, 0), Stack: artifact.Stack{Name: "xcat"}, IdentityTrees: []string{"/etc/xcat/ca"}, Accounts: accounts,

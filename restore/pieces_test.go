@@ -77,9 +77,7 @@ func pieced(t *testing.T, m memory, parts [][]file) *artifact.Snapshot {
 
 func pieceFixture(t *testing.T) fixture {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: owners are restored")
-	}
+	needRoot(t)
 	m := memory{}
 	return fixture{m, pieced(t, m, pieceParts())}
 }
@@ -282,9 +280,7 @@ func TestPiecesEveryStep(t *testing.T) {
 // TestManyDirectories makes more directories than are remembered, in a tree the
 // host has by a symlink too, and fails at the end: all of it is put back.
 func TestManyDirectories(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: owners are restored")
-	}
+	needRoot(t)
 	files := []file{dir("data/install", 0o755), dir("data/install/x", 0o700), reg("data/install/x/a", "a", 0o600), dir("install", 0o755), dir("install/x", 0o700)}
 	for i := range maxTouched + 10 {
 		files = append(files, dir(fmt.Sprintf("install/x/%05d", i), 0o711), reg(fmt.Sprintf("install/x/%05d/f", i), "f", 0o600))
