@@ -78,11 +78,5 @@ func (a *app) confirmActivation(ctx context.Context, plan *restore.Activation, o
 	if blocked := plan.Blocked(); len(blocked) > 0 {
 		return false, refused(blocked)
 	}
-	if o.yes {
-		return true, nil
-	}
-	if !a.canAsk() {
-		return false, usage(errors.New("activate: nobody to ask: not a terminal"), "to go on without a question: --yes")
-	}
-	return a.ask(ctx, "Go on?")
+	return a.goOn(ctx, "activate", o.yes, "")
 }

@@ -21,11 +21,17 @@ func (a *app) confirm(ctx context.Context, plan *restore.Plan, o importOptions) 
 	if blocked := plan.Blocked(); len(blocked) > 0 {
 		return false, refused(blocked)
 	}
-	if plan.Empty() || o.yes {
+	return a.goOn(ctx, "import", o.yes || plan.Empty(), "; to see the plan only: --dry-run")
+}
+
+// goOn asks whether verb is to be done, unless yes was said before. Where nobody can be
+// asked the advice names --yes, and what is added to it.
+func (a *app) goOn(ctx context.Context, verb string, yes bool, more string) (bool, error) {
+	if yes {
 		return true, nil
 	}
 	if !a.canAsk() {
-		return false, usage(errors.New("import: nobody to ask: not a terminal"), "to go on without a question: --yes; to see the plan only: --dry-run")
+		return false, usage(errors.New(verb+": nobody to ask: not a terminal"), "to go on without a question: --yes"+more)
 	}
 	return a.ask(ctx, "Go on?")
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -81,13 +80,7 @@ func (a *app) confirmRollback(ctx context.Context, b *restore.Rollback, o rollba
 			return false, err
 		}
 	}
-	if o.yes {
-		return true, nil
-	}
-	if !a.canAsk() {
-		return false, usage(errors.New("rollback: nobody to ask: not a terminal"), "to go on without a question: --yes")
-	}
-	return a.ask(ctx, "Go on?")
+	return a.goOn(ctx, "rollback", o.yes, "")
 }
 
 // rollback prints what taking back an import would do.
