@@ -70,7 +70,7 @@ func TestInterruptedWhileAsking(t *testing.T) {
 	n := newNode(t)
 	n.runs("xcatd")
 	ctx, cancel := context.WithCancel(t.Context())
-	n.script("/opt/xcat/bin/lsxcatd", "echo $$ >$ROOT/child; exec sleep 300")
+	n.script("/opt/xcat/bin/lsxcatd", "echo $$ >$ROOT/child.new; mv $ROOT/child.new $ROOT/child; exec sleep 300") // named once it is whole
 	go func() {
 		for !n.Root.Exists("/child") {
 			time.Sleep(10 * time.Millisecond)
