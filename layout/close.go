@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/opencontainers/go-digest"
@@ -14,13 +15,14 @@ import (
 )
 
 // Close ends writing and gives the layout free for others. Blobs that no
-// Commit spoke of stay, for the next snapshot to find; Abort removes them. Both
-// may be called again, after either, and then do nothing.
+// Commit spoke of stay, for the next snapshot to find, and so does what Receive
+// brought in part, until a Commit goes well; Abort removes them. Both may be called
+// again, after either, and then do nothing.
 func (w *Writer) Close() error {
 	if !w.stop() {
 		return nil
 	}
-	return w.wrap(errors.Join(w.removeTemp(), w.release()))
+	return w.wrap(errors.Join(w.removeTemp(!w.committed), w.release()))
 }
 
 // Abort ends writing as Close does, and first removes every blob this Writer
@@ -34,7 +36,7 @@ func (w *Writer) Abort() error {
 	if w.lock == nil { // Create could not lock it: all there is, is another's
 		return w.wrap(errors.Join(w.release(), w.removeDir()))
 	}
-	err := w.removeTemp()
+	err := w.removeTemp(false)
 	idx, ierr := w.currentIndex()
 	if ierr == nil {
 		ierr = errors.Join(w.removeAdded(idx), w.removeMade(idx))
@@ -111,11 +113,15 @@ func (w *Writer) removeAdded(idx *index) error {
 	return errors.Join(failed...)
 }
 
-// removeTemp removes the directory of temporary files with what is in it.
-func (w *Writer) removeTemp() error {
+// removeTemp removes the directory of temporary files with what is in it, unless the
+// parts that Receive goes on with are to be kept.
+func (w *Writer) removeTemp(keepParts bool) error {
 	names, err := w.store.names(tmpDir)
 	if err != nil {
 		return err
+	}
+	if keepParts && slices.ContainsFunc(names, partPattern.MatchString) {
+		return w.sweep()
 	}
 	for _, name := range append(names, "") {
 		err := w.store.root.Remove(filepath.Join(tmpDir, name))

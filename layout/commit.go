@@ -45,6 +45,7 @@ func (w *Writer) Commit(ctx context.Context, manifest ocispec.Descriptor, tags .
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.committed = true
 	for _, d := range blobs {
 		delete(w.added, d.Digest)
 	}

@@ -27,8 +27,15 @@ var (
 	// ErrNotFound says that no entry of index.json has the tag or digest asked
 	// for. Such errors are errdef.ErrNotFound too.
 	ErrNotFound = errors.New("no such snapshot")
+	// ErrVolume says that a place is not the volume that is wanted, or that a
+	// layout cannot be written to because it is one volume of several.
+	ErrVolume = errors.New("wrong volume")
+	// ErrTooSmall says that volumes have no room for the largest blob.
+	ErrTooSmall = errors.New("does not fit on a volume")
 	// ErrLocked says that another process writes to the layout.
 	ErrLocked = errors.New("in use by another writer")
+	// ErrRemote says that a reference names a repository of a registry, and no path.
+	ErrRemote = errors.New("a repository of a registry")
 	// ErrClosed says that a Writer was used after Close or Abort.
 	ErrClosed = errors.New("writer is closed")
 )

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -22,24 +21,9 @@ const Latest = "latest"
 // Layout is a layout opened for reading. It is safe for concurrent use, works
 // on read-only media, and shows the index as it was when it was opened.
 type Layout struct {
-	store *store
+	store *store // whose index counts
 	index *index
-}
-
-// Open opens the layout in directory dir and reads its index. Errors wrap
-// fs.ErrNotExist, syscall.ENOTDIR, ErrNoLayout, ErrVersion or ErrIndex. No blob
-// is looked at.
-func Open(dir string) (*Layout, error) {
-	s, err := openStore(dir)
-	if err != nil {
-		return nil, err
-	}
-	idx, err := s.load()
-	if err != nil {
-		_ = s.root.Close() // a directory: nothing is lost
-		return nil, err
-	}
-	return &Layout{store: s, index: idx}, nil
+	set   *volumeSet // nil unless it is one volume of several
 }
 
 func (s *store) load() (*index, error) {
@@ -47,18 +31,6 @@ func (s *store) load() (*index, error) {
 		return nil, err
 	}
 	return s.readIndex()
-}
-
-// Close releases the directory. Readers that Fetch returned stay usable.
-func (l *Layout) Close() error { return l.store.root.Close() }
-
-// Fetch opens the blob of desc, as oras-go's content.Fetcher. The reader
-// answers io.EOF only after desc.Size bytes of digest desc.Digest; else its
-// last Read is an error that wraps ErrCorrupt. So whoever stops reading before
-// io.EOF has unverified bytes. A blob that is not there is an error that wraps
-// ErrMissing.
-func (l *Layout) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
-	return l.store.fetch(ctx, desc)
 }
 
 // Snapshot is what a layout's index lists: one manifest with all its tags.

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -13,7 +12,7 @@ import (
 
 // oldBlob is a blob that may be the one that is being written.
 type oldBlob struct {
-	file *os.File
+	file file
 	desc ocispec.Descriptor
 	buf  [256 << 10]byte
 }

@@ -109,7 +109,7 @@ func (w *Writer) put(ctx context.Context, want ocispec.Descriptor, old *oldBlob,
 	}
 	fresh := false
 	if to.old != nil {
-		err = w.settle(to.old.file)
+		err = w.settle(desc)
 	} else {
 		fresh, err = w.keep(ctx, &f, name, desc)
 	}
@@ -190,12 +190,17 @@ func (w *Writer) check(ctx context.Context, desc ocispec.Descriptor) (had, sound
 	if err != nil {
 		return true, false, nil // damaged or unreadable: replaced
 	}
-	return true, true, w.settle(f)
+	return true, true, w.settle(desc)
 }
 
-// settle makes a blob that is there and sound durable: who wrote it may not have.
-func (w *Writer) settle(f *os.File) error {
-	if err := w.ops.sync(f); err != nil {
+// settle makes the blob of desc, which is there and sound, durable: who wrote it
+// may not have.
+func (w *Writer) settle(desc ocispec.Descriptor) error {
+	f, err := w.store.root.Open(blobName(desc.Digest))
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(w.ops.sync(f), f.Close()); err != nil {
 		return err
 	}
 	return w.ops.syncDir(w.store.root, blobsDir)
@@ -240,10 +245,15 @@ const writeBackSize = 8 << 20
 
 func (b *blobWriter) writeBack() {
 	if n := b.size - b.flushed; b.old == nil && n >= writeBackSize {
-		// Only sooner or later: the sync decides, and tells what went wrong.
-		_ = unix.SyncFileRange(int(b.file.Fd()), b.flushed, n, unix.SYNC_FILE_RANGE_WRITE)
+		startWriteBack(b.file, b.flushed, n)
 		b.flushed = b.size
 	}
+}
+
+// startWriteBack has the system begin with writing n bytes of f at offset.
+func startWriteBack(f *os.File, offset, n int64) {
+	// Only sooner or later: the sync decides, and tells what went wrong.
+	_ = unix.SyncFileRange(int(f.Fd()), offset, n, unix.SYNC_FILE_RANGE_WRITE)
 }
 
 // contextReader ends a long read with ctx.

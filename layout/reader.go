@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -22,7 +21,7 @@ type blobReader struct {
 	err      error // the last answer, given again from then on
 }
 
-func newBlobReader(f *os.File, desc ocispec.Descriptor) *blobReader {
+func newBlobReader(f io.ReadCloser, desc ocispec.Descriptor) *blobReader {
 	return &blobReader{Closer: f, src: f, desc: desc, verifier: desc.Digest.Verifier()}
 }
 

@@ -9,9 +9,9 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Reference names a layout directory, or one snapshot in it.
+// Reference names a layout, or one snapshot in it.
 type Reference struct {
-	// Path is the layout's directory as it was given, never empty.
+	// Path is the layout's directory or image as it was given, never empty.
 	Path string
 	// Tag is the snapshot's tag, "" if none was given.
 	Tag string
@@ -45,7 +45,8 @@ func (r Reference) Name() string {
 // ParseReference reads PATH, PATH:TAG or PATH@sha256:HEX, each with or without
 // "oci:" before it. A path that exists as it is given is taken whole; otherwise
 // the tag follows the last ':' after the last '/'. It looks at the filesystem
-// for that only: the layout need not exist.
+// for that only: the layout need not exist. What reads like a repository of a
+// registry is an error that wraps ErrRemote.
 func ParseReference(s string) (Reference, error) {
 	r, err := parseReference(s, look)
 	if err != nil {
@@ -96,12 +97,8 @@ func parseReference(s string, look func(path string) place) (Reference, error) {
 	if r.Path == "" {
 		return Reference{}, fmt.Errorf("empty path")
 	}
-	at := look(r.Path)
-	if strings.HasSuffix(strings.ToLower(r.Path), ".iso") && at != placeDir {
-		return Reference{}, fmt.Errorf("ISO images are not supported yet; mount it and give the directory")
-	}
-	if !explicit && at == placeNone && looksRemote(rest) {
-		return Reference{}, fmt.Errorf("registries are not supported yet; for a directory of that name write %s or ./%s", scheme+rest, rest)
+	if !explicit && look(r.Path) == placeNone && looksRemote(rest) {
+		return Reference{}, fmt.Errorf("%w; for a directory of that name write %s or ./%s", ErrRemote, scheme+rest, rest)
 	}
 	return r, nil
 }

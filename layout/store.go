@@ -26,11 +26,12 @@ const (
 	maxLayoutFile = 4 << 10
 )
 
-// store is an open layout directory. All names are looked up below it: a
-// symlink that leads out of it is an error.
+// store is an open layout: a directory, or an image of one. All names are looked
+// up below it: a symlink that leads out of it is an error.
 type store struct {
-	dir  string // as it was given, for messages
-	root *os.Root
+	dir  string   // as it was given, for messages
+	root *os.Root // nil for an image
+	tree fileTree // where its files are read
 }
 
 // openStore opens directory dir, whatever is in it.
@@ -47,8 +48,11 @@ func openStore(dir string) (*store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("layout %s: %w", dir, cause(err))
 	}
-	return &store{dir: dir, root: root}, nil
+	return &store{dir: dir, root: root, tree: dirTree{root}}, nil
 }
+
+// close releases what openStore or openImage opened.
+func (s *store) close() error { return s.tree.Close() }
 
 // cause strips the operation and path off err where the message has them.
 func cause(err error) error {
@@ -70,11 +74,11 @@ func (s *store) at(err error) error {
 
 // open opens regular file name for reading. Anything else is an error, so that
 // a FIFO does not block it and a symlink is not followed.
-func (s *store) open(name string) (*os.File, error) {
+func (s *store) open(name string) (file, error) {
 	if err := s.checkRegular(name); err != nil {
 		return nil, err
 	}
-	f, err := s.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := s.tree.open(name)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(s.dir, name), cause(err))
 	}
@@ -92,7 +96,7 @@ func (s *store) open(name string) (*os.File, error) {
 var errNotRegular = errors.New("not a regular file")
 
 func (s *store) checkRegular(name string) error {
-	info, err := s.root.Lstat(name)
+	info, err := s.tree.lstat(name)
 	if err == nil && !info.Mode().IsRegular() {
 		err = errNotRegular
 	}
@@ -167,6 +171,27 @@ func blobName(d digest.Digest) string { return path.Join(blobsDir, d.Encoded()) 
 
 // fetch opens the blob of desc for a verifying read.
 func (s *store) fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
+	f, err := s.openBlob(ctx, desc)
+	if err != nil {
+		return nil, err
+	}
+	return newBlobReader(f, desc), nil
+}
+
+// fetchFrom opens the blob of desc at offset, for whoever verifies it himself.
+func (s *store) fetchFrom(ctx context.Context, desc ocispec.Descriptor, offset int64) (io.ReadCloser, error) {
+	f, err := s.openBlob(ctx, desc)
+	if err != nil {
+		return nil, err
+	}
+	rest := io.NewSectionReader(f, offset, max(desc.Size-offset, 0))
+	return struct {
+		io.Reader
+		io.Closer
+	}{rest, f}, nil
+}
+
+func (s *store) openBlob(ctx context.Context, desc ocispec.Descriptor) (file, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -183,7 +208,7 @@ func (s *store) fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadClos
 	if err != nil {
 		return nil, fmt.Errorf("blob %s: %w", desc.Digest, err)
 	}
-	return newBlobReader(f, desc), nil
+	return f, nil
 }
 
 func (s *store) missing(d digest.Digest) error {
@@ -195,7 +220,7 @@ func (s *store) statBlob(desc ocispec.Descriptor) error {
 	if err := checkDigest(desc.Digest); err != nil {
 		return fmt.Errorf("blob: %w", err)
 	}
-	info, err := s.root.Lstat(blobName(desc.Digest))
+	info, err := s.tree.lstat(blobName(desc.Digest))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return s.missing(desc.Digest)

@@ -29,6 +29,8 @@ type Options struct {
 	// for not at all. fresh says that the blob was not there before, or was
 	// there damaged: its bytes were written.
 	Stored func(desc ocispec.Descriptor, fresh bool)
+	// Parents makes the directories above the layout too, if they are not there.
+	Parents bool
 }
 
 // Writer adds snapshots to a layout. Its Put methods and Push are safe for
@@ -45,7 +47,10 @@ type Writer struct {
 	next   atomic.Uint64 // number of the next temporary file
 	mu     sync.Mutex
 	closed bool
-	added  map[digest.Digest]bool // blobs this Writer brought, not yet committed
+	// committed says that a Commit went well: what earlier writers left is of no use
+	// any more.
+	committed bool
+	added     map[digest.Digest]bool // blobs this Writer brought, not yet committed
 }
 
 // Create opens the layout in dir for writing and makes it if there is none: the
@@ -58,6 +63,11 @@ type Writer struct {
 func Create(dir string, opt Options) (*Writer, error) { return create(dir, opt, realOps()) }
 
 func create(dir string, opt Options, o ops) (*Writer, error) {
+	if opt.Parents {
+		if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), dirMode); err != nil {
+			return nil, fmt.Errorf("layout %s: %w", dir, err)
+		}
+	}
 	made, err := o.makeDir(dir)
 	if err != nil {
 		return nil, err
@@ -118,11 +128,24 @@ func (w *Writer) setUp() error {
 		if _, err := w.store.load(); err != nil {
 			return err
 		}
+		if err := w.notVolume(); err != nil {
+			return err
+		}
 	}
 	if err := w.initialise(unborn); err != nil {
 		return fmt.Errorf("layout %s: %w", w.store.dir, err)
 	}
 	return nil
+}
+
+// notVolume makes sure that the layout is not one volume of several, whose table
+// would be wrong with one blob more.
+func (w *Writer) notVolume() error {
+	table, err := w.store.volumes()
+	if err == nil && table != nil {
+		err = fmt.Errorf("layout %s: %w: it is %s, and nothing can be added", w.store.dir, ErrVolume, table.name(table.Number))
+	}
+	return err
 }
 
 // acquire opens oci-layout, makes it if there is none, and locks it.
@@ -272,13 +295,17 @@ func (w *Writer) mkdir(name string) error {
 	return errors.Join(w.ops.setMode(d, dirMode), d.Close())
 }
 
-// sweep removes the temporary files of a killed Writer.
+// sweep removes the temporary files of a killed Writer, but not what Receive goes on
+// with.
 func (w *Writer) sweep() error {
 	names, err := w.store.names(tmpDir)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
+		if partPattern.MatchString(name) {
+			continue
+		}
 		if err := w.store.root.Remove(filepath.Join(tmpDir, name)); err != nil {
 			return err
 		}

@@ -19,13 +19,14 @@ func diagram() map[string][]string {
 	upper := append([]string{"internal/accept"}, tools...)
 	return map[string][]string{
 		"artifact":                        {},
-		"layout":                          {"artifact", "internal/progress"},
+		"layout":                          {"artifact", "internal/iso9660", "internal/progress"},
 		"layers":                          tools,
 		"restore":                         append([]string{"internal/merge"}, upper...),
 		"cmd/xcrate":                      append([]string{"layers", "layout", "restore", "internal/cache", "internal/hooks"}, upper...),
 		"internal/accept":                 {"artifact", "internal/database", "internal/host", "internal/stack"},
 		"internal/cache":                  {"internal/host"},
 		"internal/hooks":                  {"artifact", "internal/host"},
+		"internal/iso9660":                {},
 		"internal/merge":                  {},
 		"internal/progress":               {"artifact"},
 		"internal/stack":                  {"artifact"},

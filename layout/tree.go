@@ -1,0 +1,62 @@
+package layout
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// fileTree is where the files of a layout are read: a directory, or an image of one.
+// Names are slash-separated and lead nowhere outside.
+type fileTree interface {
+	// lstat tells of name itself, where it is a symlink.
+	lstat(name string) (fs.FileInfo, error)
+	// open opens name and does not wait for the other end of a FIFO.
+	open(name string) (file, error)
+	io.Closer
+}
+
+// file is an open file of a fileTree.
+type file interface {
+	fs.File
+	io.ReaderAt
+}
+
+// dirTree is a directory.
+type dirTree struct{ root *os.Root }
+
+func (t dirTree) lstat(name string) (fs.FileInfo, error) { return t.root.Lstat(name) }
+
+func (t dirTree) open(name string) (file, error) {
+	f, err := t.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err // a nil *os.File would be a file that is not nil
+	}
+	return f, nil
+}
+
+func (t dirTree) Close() error { return t.root.Close() }
+
+// imageTree is the directory tree of an image in a file.
+type imageTree struct {
+	fs.FS // of the image
+	file  *os.File
+}
+
+func (t imageTree) lstat(name string) (fs.FileInfo, error) { return fs.Stat(t.FS, name) }
+
+func (t imageTree) open(name string) (file, error) {
+	f, err := t.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	at, ok := f.(file)
+	if !ok { // a directory
+		return nil, errors.Join(&fs.PathError{Op: "open", Path: name, Err: errNotRegular}, f.Close())
+	}
+	return at, nil
+}
+
+func (t imageTree) Close() error { return t.file.Close() }
