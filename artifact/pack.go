@@ -72,7 +72,7 @@ func Pack(ctx context.Context, to content.Pusher, c Config, layers []ocispec.Des
 		return ocispec.Descriptor{}, fmt.Errorf("manifest: %w", err)
 	}
 	desc.ArtifactType = TypeSnapshot
-	desc.Platform = c.platform()
+	desc.Platform = c.Platform()
 	return desc, nil
 }
 
@@ -109,7 +109,8 @@ var goArch = map[string]string{
 	"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64le", "ppc64": "ppc64", "i686": "386", "s390x": "s390x", "riscv64": "riscv64",
 }
 
-func (c Config) platform() *ocispec.Platform {
+// Platform is where the snapshot came from, as an index says it.
+func (c Config) Platform() *ocispec.Platform {
 	arch := goArch[c.Host.Arch]
 	if arch == "" {
 		arch = c.Host.Arch

@@ -68,14 +68,14 @@ func (a *app) base(ctx context.Context, dest string, known []cache.Entry, o expo
 		}
 	}
 	if o.base != "" {
-		s, err := openSnapshot(ctx, o.base)
+		s, err := openSnapshot(ctx, o.base, sourceOptions{})
 		if err != nil {
 			return nil, nothing, fmt.Errorf("base: %w", err)
 		}
 		if !o.rehash && !knows(base.Known, s.Snapshot) {
 			a.note("base %s: nothing is known here of its files: every file is read", o.base)
 		}
-		base.Snapshot, base.Fetcher = s.Snapshot, s.Layout
+		base.Snapshot, base.Fetcher = s.Snapshot, s
 		return base, s.Close, nil
 	}
 	l, err := layout.Open(dest)

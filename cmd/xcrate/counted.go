@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"sync"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/content"
@@ -34,4 +35,22 @@ func (r countedReader) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p)
 	r.to.Add(int64(n))
 	return n, err
+}
+
+// counter is a sum that several goroutines add to.
+type counter struct {
+	mu sync.Mutex
+	n  int64
+}
+
+func (c *counter) add(n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n += n
+}
+
+func (c *counter) get() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
 }

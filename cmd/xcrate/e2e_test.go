@@ -231,14 +231,14 @@ func TestNoSecretInTheOpen(t *testing.T) {
 // layerText returns one layer decompressed.
 func layerText(t *testing.T, ref, kind string) []byte {
 	t.Helper()
-	s, err := openSnapshot(t.Context(), ref)
+	s, err := openSnapshot(t.Context(), ref, sourceOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
 	var all bytes.Buffer
 	for _, desc := range s.Layers(artifact.Kind(kind)) {
-		l, err := artifact.OpenLayer(t.Context(), s.Layout, desc)
+		l, err := artifact.OpenLayer(t.Context(), s, desc)
 		if err != nil {
 			t.Fatal(err)
 		}

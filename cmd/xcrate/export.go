@@ -47,6 +47,7 @@ type exportOptions struct {
 	dbServer string // where the database answers
 
 	hooks hookOptions
+	media mediaOptions
 }
 
 func newExport(a *app) *cobra.Command {
@@ -90,12 +91,14 @@ that nobody touched since are not even read.`,
 	f.StringArrayVar(&o.mounts, "include-mount", nil, "go on into what is mounted at `DIR` of the node\n(repeatable)")
 	f.BoolVar(&o.unreadable, "ignore-unreadable", false, "go on without files that cannot be read,\nand list them")
 	o.hooks.flags(f)
+	o.media.flags(f)
 	f.BoolVar(&o.json, "json", false, "print the result as JSON")
 	return cmd
 }
 
 func runExport(ctx context.Context, a *app, dest string, o exportOptions) (err error) {
-	if dest, o.tag, err = destination(dest, o.tag); err != nil {
+	to, err := o.destination(dest)
+	if err != nil {
 		return err
 	}
 	if o.tag != "" {
@@ -124,12 +127,12 @@ func runExport(ctx context.Context, a *app, dest string, o exportOptions) (err e
 	if err := stack.XCAT().CheckMarkers(root.Exists); err != nil {
 		return hint(fmt.Errorf("root %s: %w", root.Dir(), err), "run it on the management node, or give its disk: --root DIR")
 	}
-	return a.exportAround(ctx, root, dest, o, compression)
+	return a.exportAround(ctx, root, to, o, compression)
 }
 
 // exportAround exports between the hooks of the machine.
-func (a *app) exportAround(ctx context.Context, root *host.Root, dest string, o exportOptions, compression layers.Compression) error {
-	place, err := filepath.Abs(dest)
+func (a *app) exportAround(ctx context.Context, root *host.Root, to layout.Reference, o exportOptions, compression layers.Compression) error {
+	place, err := filepath.Abs(to.Path)
 	if err != nil {
 		return err
 	}
@@ -141,7 +144,7 @@ func (a *app) exportAround(ctx context.Context, root *host.Root, dest string, o 
 	}
 	var s *exported
 	if err = h.before(ctx, before); err == nil {
-		s, err = a.write(ctx, root, dest, o, compression)
+		s, err = a.write(ctx, root, to, o, compression)
 	}
 	if err == nil {
 		about.Snapshot, about.Tags, about.Kinds = s.Digest, s.Tags, s.Snapshot.Kinds
@@ -159,8 +162,16 @@ func (a *app) exportAround(ctx context.Context, root *host.Root, dest string, o 
 	return errors.Join(a.exported(s, o), warn)
 }
 
-// write makes the layout at dest, if there is none, and exports into it.
-func (a *app) write(ctx context.Context, root *host.Root, dest string, o exportOptions, compression layers.Compression) (*exported, error) {
+// write exports to a place, by way of a directory if it is none.
+func (a *app) write(ctx context.Context, root *host.Root, to layout.Reference, o exportOptions, compression layers.Compression) (*exported, error) {
+	if o.media.packed(to) {
+		return a.writeStaged(ctx, root, to, o, compression)
+	}
+	return a.writeLayout(ctx, root, to.Path, o, compression)
+}
+
+// writeLayout makes the layout at dest, if there is none, and exports into it.
+func (a *app) writeLayout(ctx context.Context, root *host.Root, dest string, o exportOptions, compression layers.Compression) (*exported, error) {
 	w, err := layout.Create(dest, layout.Options{})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, hint(err, "make the directory it goes into first, or mount the stick")
@@ -175,20 +186,6 @@ func (a *app) write(ctx context.Context, root *host.Root, dest string, o exportO
 	return s, w.Close()
 }
 
-// destination reads DEST, which may name a tag as a source does.
-func destination(dest, tag string) (dir, _ string, err error) {
-	ref, err := layout.ParseReference(dest)
-	switch {
-	case err != nil:
-		return "", "", usage(err, "give a directory; this version writes to nothing else")
-	case ref.Digest != "" || (ref.Tag != "" && tag != ""):
-		return "", "", usage(fmt.Errorf("destination %q: names a snapshot, and so does --tag or its digest", dest), "give a directory, and a name with --tag")
-	case ref.Tag != "":
-		tag = ref.Tag
-	}
-	return ref.Path, tag, nil
-}
-
 // exported is what an export wrote.
 type exported struct {
 	Place    string          `json:"place"`
@@ -201,6 +198,8 @@ type exported struct {
 	// Reused counts the layers whose files were not read, and their bytes.
 	Reused      int   `json:"reused_layers"`
 	ReusedBytes int64 `json:"reused_bytes"`
+	// Volumes are the images or directories, where it went to such.
+	Volumes []layout.Packed `json:"volumes,omitempty"`
 	// Hooks are what was run before and after.
 	Hooks []hooks.Result `json:"hooks"`
 }
@@ -288,7 +287,7 @@ func (a *app) commit(ctx context.Context, w *layout.Writer, c *layers.Captured, 
 	}
 	tags := []string{o.tag, "latest"}
 	if o.tag == "" {
-		tags[0] = c.Config.Host.Name + "-" + c.Config.Created.UTC().Format("20060102T150405Z")
+		tags[0] = defaultTag(c.Config)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err

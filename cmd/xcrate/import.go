@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -44,7 +43,7 @@ func runImport(ctx context.Context, a *app, text string, o importOptions) (err e
 	if err != nil {
 		return err
 	}
-	s, err := openSnapshot(ctx, text)
+	s, err := a.openHere(ctx, text, o)
 	if err != nil {
 		return err
 	}
@@ -86,10 +85,20 @@ func (a *app) importing(ctx context.Context, ro restore.Options, o importOptions
 	return errors.Join(err, a.imported(seen, result, h.done, o), warn)
 }
 
+// openHere opens the snapshot that reference text names, where an import can read it
+// at will.
+func (a *app) openHere(ctx context.Context, text string, o importOptions) (*source, error) {
+	s, err := openSnapshot(ctx, text, o.source)
+	if err != nil {
+		return nil, err
+	}
+	return a.here(ctx, s, o.cacheDir)
+}
+
 // runResume finishes an import that was interrupted. What it was told then counts.
 func runResume(cmd *cobra.Command, a *app, args []string, o importOptions) error {
 	ctx := cmd.Context()
-	allowed := []string{"resume", "root", "yes", "json", "show-files", "quiet", "no-hooks", "hook-timeout"}
+	allowed := append([]string{"resume", "root", "yes", "json", "show-files", "quiet", "no-hooks", "hook-timeout"}, o.source.names()...)
 	var other string
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if !slices.Contains(allowed, f.Name) {
@@ -111,7 +120,7 @@ func runResume(cmd *cobra.Command, a *app, args []string, o importOptions) error
 			if len(args) > 0 {
 				from = args[0]
 			}
-			s, err := openSnapshot(ctx, from)
+			s, err := a.openHere(ctx, from, o)
 			if err != nil {
 				return nil, nil, nil, hint(err, "the import needs its snapshot once more: bring it back there, or say where it\n        is: xcrate import --resume SRC%s", atRoot(o.root))
 			}
@@ -130,15 +139,6 @@ func (a *app) aroundResume(root *host.Root, o importOptions) *importHooks {
 		around: &around{app: a, options: o.hooks, done: []hooks.Result{}, pre: hooks.PreImport, post: hooks.PostImport},
 		root:   root, about: hooks.Document{Root: root.Dir()},
 	}
-}
-
-// absolute is the reference of s from any working directory.
-func (s *source) absolute() string {
-	ref := s.ref
-	if abs, err := filepath.Abs(ref.Path); err == nil {
-		ref.Path = abs
-	}
-	return ref.String()
 }
 
 // atRoot is the flag that names root, where it has to be given.

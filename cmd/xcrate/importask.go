@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -57,23 +58,44 @@ func refused(blocked []restore.Finding) error {
 
 // ask puts a question that only yes answers. Ctrl-C ends the waiting.
 func (a *app) ask(ctx context.Context, question string) (bool, error) {
-	if _, err := fmt.Fprintf(a.out, "\n%s [y/N] ", question); err != nil {
+	answer, err := a.askFor(ctx, fmt.Sprintf("\n%s [y/N] ", question))
+	if ctx.Err() != nil {
+		_, perr := fmt.Fprintln(a.out)
+		return false, errors.Join(ctx.Err(), perr)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		return false, err
 	}
-	answer := make(chan string, 1)
+	switch strings.ToLower(answer) {
+	case "y", "yes":
+		return true, nil
+	}
+	_, err = fmt.Fprintln(a.out, "Nothing was changed.")
+	return false, err
+}
+
+// askFor puts a question and returns the answer. Its error is io.EOF if the input
+// ended, and ctx's if that ended first.
+func (a *app) askFor(ctx context.Context, question string) (string, error) {
+	if _, err := fmt.Fprint(a.out, question); err != nil {
+		return "", err
+	}
+	if a.answers == nil {
+		a.answers = bufio.NewReader(a.in) // one for all: it reads ahead
+	}
+	type line struct {
+		text string
+		err  error
+	}
+	answer := make(chan line, 1)
 	go func() {
-		line, _ := bufio.NewReader(a.in).ReadString('\n') // an end without an answer is a no
-		answer <- strings.ToLower(strings.TrimSpace(line))
+		text, err := a.answers.ReadString('\n')
+		answer <- line{strings.TrimSpace(text), err}
 	}()
 	select {
 	case <-ctx.Done():
-		_, err := fmt.Fprintln(a.out)
-		return false, errors.Join(ctx.Err(), err)
-	case line := <-answer:
-		if line == "y" || line == "yes" {
-			return true, nil
-		}
+		return "", ctx.Err()
+	case l := <-answer:
+		return l.text, l.err
 	}
-	_, err := fmt.Fprintln(a.out, "Nothing was changed.")
-	return false, err
 }

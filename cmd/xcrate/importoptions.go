@@ -36,7 +36,9 @@ type importOptions struct {
 	dbRestore string // by whom
 	dbRemote  bool
 
-	hooks hookOptions
+	hooks    hookOptions
+	source   sourceOptions
+	cacheDir string // of what is copied from discs
 }
 
 func newImport(a *app) *cobra.Command {
@@ -93,6 +95,9 @@ changes nothing.`,
 	f.BoolVar(&o.dbRemote, "remote-database", false, "restore into a database server on another\nmachine too, if the source's was on one")
 	f.BoolVar(&o.showFiles, "show-files", false, "list every file in the plan")
 	o.hooks.flags(f)
+	o.source.flags(f)
+	f.StringVar(&o.cacheDir, "cache-dir", a.incomingDir(), "keep in `DIR` what is copied from discs\n(default: /var/cache/xcrate/incoming)")
+	f.Lookup("cache-dir").DefValue = ""
 	f.BoolVar(&o.json, "json", false, "print plan and result as JSON")
 	return cmd
 }

@@ -9,6 +9,7 @@ import (
 
 func newInspect(a *app) *cobra.Command {
 	var asJSON bool
+	var o sourceOptions
 	cmd := &cobra.Command{
 		Use:   "inspect SRC",
 		Short: "Show what a snapshot holds and what was left out",
@@ -16,15 +17,16 @@ func newInspect(a *app) *cobra.Command {
   xcrate inspect /media/usb:before-upgrade --json | jq .config.packages`,
 		Args: args("SRC"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runInspect(cmd.Context(), a, args[0], asJSON)
+			return runInspect(cmd.Context(), a, args[0], o, asJSON)
 		},
 	}
+	o.flags(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print manifest and config as JSON")
 	return cmd
 }
 
-func runInspect(ctx context.Context, a *app, text string, asJSON bool) (err error) {
-	s, err := openSnapshot(ctx, text)
+func runInspect(ctx context.Context, a *app, text string, o sourceOptions, asJSON bool) (err error) {
+	s, err := openSnapshot(ctx, text, o)
 	if err != nil {
 		return err
 	}

@@ -14,15 +14,17 @@ import (
 
 func newList(a *app) *cobra.Command {
 	var asJSON bool
+	var o sourceOptions
 	cmd := &cobra.Command{
 		Use:     "list PLACE",
 		Short:   "List the snapshots in a layout",
 		Example: `  xcrate list /media/usb`,
 		Args:    args("PLACE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runList(cmd.Context(), a, args[0], asJSON)
+			return runList(cmd.Context(), a, args[0], o, asJSON)
 		},
 	}
+	o.flags(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the list as JSON")
 	return cmd
 }
@@ -41,8 +43,8 @@ type listed struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-func runList(ctx context.Context, a *app, place string, asJSON bool) (err error) {
-	l, err := layout.Open(place)
+func runList(ctx context.Context, a *app, place string, o sourceOptions, asJSON bool) (err error) {
+	l, err := layout.Open(place, o.volumes...)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -99,6 +100,7 @@ type app struct {
 	hooks    string // directory of the machine's hooks, "" for none
 	program  string // this program's file, which the first boot of a root runs
 	quiet    bool
+	answers  *bufio.Reader // of who is asked, nil before the first question
 
 	events   *progress.Events // what err is with --json, else nil
 	plain    streams          // what out and err were before
@@ -160,7 +162,7 @@ back on another machine.`,
 	})
 	cmd.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "show no progress")
 	cmd.CompletionOptions.HiddenDefaultCmd = true
-	cmd.AddCommand(newExport(a), newImport(a), newRollback(a), newImports(a), newActivate(a), newVerify(a), newInspect(a), newList(a))
+	cmd.AddCommand(newExport(a), newImport(a), newRollback(a), newImports(a), newActivate(a), newVerify(a), newInspect(a), newList(a), newCopy(a))
 	cmd.SetUsageTemplate(usageTemplate)
 	cmd.SetHelpTemplate(helpTemplate)
 	return cmd

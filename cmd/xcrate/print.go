@@ -177,6 +177,7 @@ func (p *printer) exported(s *exported) {
 	if s.Reused > 0 {
 		p.line("  unchanged   %s in %d of them, not read again", size(s.ReusedBytes), s.Reused)
 	}
+	p.packed(s.Volumes)
 	p.line("")
 	p.kinds(s.Snapshot)
 	p.places(s.Places)
@@ -203,47 +204,6 @@ func (p *printer) logs(left []artifact.TableLeftOut) {
 	}
 }
 
-// verification is what verify prints as JSON.
-type verification struct {
-	Reference string   `json:"reference"`
-	Digest    string   `json:"digest"`
-	OK        bool     `json:"ok"`
-	Blobs     int      `json:"blobs"`
-	Bytes     int64    `json:"bytes"`
-	Entries   int64    `json:"entries"`
-	Problems  []string `json:"problems"`
-}
-
-func verified(s *source, r artifact.Report) verification {
-	v := verification{
-		Reference: s.ref.String(), Digest: s.Descriptor.Digest.String(), OK: len(r.Problems) == 0,
-		Blobs: r.Blobs, Bytes: r.Bytes, Entries: r.Entries, Problems: []string{},
-	}
-	for _, problem := range r.Problems {
-		v.Problems = append(v.Problems, problem.Error())
-	}
-	return v
-}
-
-func (p *printer) verified(s *source, r artifact.Report) {
-	p.line("%s", s.Config.Title())
-	p.line("  digest  %s", s.Descriptor.Digest)
-	if len(r.Problems) == 0 {
-		p.line("  good    %s in %s: every digest, every layer, every file",
-			count(r.Entries, "file", "files"), count(int64(r.Blobs), "blob", "blobs"))
-		p.line("          %s read", size(r.Bytes))
-		return
-	}
-	p.line("  DAMAGED %s:", count(int64(len(r.Problems)), "problem", "problems"))
-	for _, problem := range r.Problems {
-		p.line("\n  kind %s, part %d of %d: %s", problem.Kind, problem.Part, problem.Parts, problem.Holds)
-		p.line("    blob  %s", problem.Blob)
-		p.line("    cause %v", problem.Err)
-	}
-	p.line("\nDo not import it. Copy or export it again; other snapshots here may be good:")
-	p.line("xcrate list %s", s.ref.Path)
-}
-
 // inspection is what inspect prints as JSON.
 type inspection struct {
 	Reference string          `json:"reference"`
@@ -254,7 +214,7 @@ type inspection struct {
 }
 
 func inspected(s *source) inspection {
-	return inspection{s.ref.String(), s.Descriptor.Digest.String(), s.Size(), s.Manifest, s.Config}
+	return inspection{s.place.String(), s.Descriptor.Digest.String(), s.Size(), s.Manifest, s.Config}
 }
 
 // database says what is to be known of the database beside its size.

@@ -201,7 +201,7 @@ func flipBit(file, bit string) error {
 // layerDigests prints kind and digest of every layer of the only snapshots in
 // a layout's index, for comparing two of them.
 func layerDigests(dir string) error {
-	s, err := openSnapshot(context.Background(), dir)
+	s, err := openSnapshot(context.Background(), dir, sourceOptions{})
 	if err != nil {
 		return err
 	}

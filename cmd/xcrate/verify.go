@@ -7,47 +7,93 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/layout"
 )
 
 func newVerify(a *app) *cobra.Command {
 	var asJSON bool
+	var o sourceOptions
 	cmd := &cobra.Command{
 		Use:   "verify SRC",
-		Short: "Check every byte of a snapshot",
-		Long: `Read every blob of a snapshot and compare size and digest, the structure of
-every layer, and every file with the catalog. Nothing is written.`,
+		Short: "Check every blob and every file of a snapshot",
+		Long: `Check every blob and every file of a snapshot. Of several volumes those that are
+here are checked, and the others are named.`,
 		Example: `  xcrate verify /media/usb
   xcrate verify /media/usb:before-upgrade
+  xcrate verify mn.iso
   xcrate verify /media/usb@sha256:5891b5b5...`,
 		Args: args("SRC"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runVerify(cmd.Context(), a, args[0], asJSON)
+			return runVerify(cmd.Context(), a, args[0], o, asJSON)
 		},
 	}
+	o.flags(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return cmd
 }
 
-func runVerify(ctx context.Context, a *app, text string, asJSON bool) (err error) {
-	s, err := openSnapshot(ctx, text)
+func runVerify(ctx context.Context, a *app, text string, o sourceOptions, asJSON bool) (err error) {
+	s, err := openSnapshot(ctx, text, o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	p := a.progress()
-	p.Phase("verifying", s.Size())
-	report, err := artifact.Verify(ctx, counted{s.Layout, p}, s.Snapshot)
-	p.Done()
+	v, err := a.verify(ctx, s)
 	if err != nil {
 		return err
 	}
 	if asJSON {
-		err = a.printJSON(verified(s, report))
+		err = a.printJSON(v.document(s))
 	} else {
-		err = a.print(func(p *printer) { p.verified(s, report) })
+		err = a.print(func(p *printer) { p.verified(s, v) })
 	}
-	if err == nil && len(report.Problems) > 0 {
+	switch {
+	case err != nil:
+		return err
+	case v.damaged():
 		return exit(exitCorrupt)
+	case v.partial():
+		return exit(exitWarnings)
 	}
-	return err
+	return nil
+}
+
+// verdict is what a verification found.
+type verdict struct {
+	volumes []layout.VolumeReport // nil for a snapshot in one place
+	report  artifact.Report       // zero if not all volumes are here
+}
+
+// verify reads all there is of s. The structure can be told only of the whole.
+func (a *app) verify(ctx context.Context, s *source) (v verdict, err error) {
+	p := a.progress()
+	defer p.Done()
+	if s.layout != nil && s.layout.Volumes() != nil {
+		p.Phase("verifying volumes", s.layout.VolumesSize())
+		if v.volumes, err = s.layout.VerifyVolumes(ctx, p); err != nil || v.partial() {
+			return v, err
+		}
+	}
+	p.Phase("verifying", s.Size())
+	v.report, err = artifact.Verify(ctx, counted{s, p}, s.Snapshot)
+	return v, err
+}
+
+func (v verdict) damaged() bool {
+	for _, one := range v.volumes {
+		if len(one.Problems) > 0 {
+			return true
+		}
+	}
+	return len(v.report.Problems) > 0
+}
+
+// partial reports whether a volume is not here.
+func (v verdict) partial() bool {
+	for _, one := range v.volumes {
+		if one.Path == "" {
+			return true
+		}
+	}
+	return false
 }

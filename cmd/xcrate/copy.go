@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/cobra"
+
+	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/progress"
+	"github.com/xcrate/xcrate/layout"
+)
+
+type copyOptions struct {
+	source sourceOptions
+	media  mediaOptions
+	tags   []string
+	json   bool
+}
+
+func (o *copyOptions) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringSliceVar(&o.tags, "tag", nil, "`NAME` of the snapshot in DEST (repeatable;\ndefault: those it has in SRC)")
+	o.source.flags(f)
+	f.BoolVar(&o.json, "json", false, "print the result as JSON")
+}
+
+func newCopy(a *app) *cobra.Command {
+	var o copyOptions
+	cmd := &cobra.Command{
+		Use:   "copy SRC DEST",
+		Short: "Copy a snapshot between sticks, discs and images",
+		Long: `Copy a snapshot to another place, without a new export: from a directory, an ISO
+image or volumes to any of these. What is there already is not sent
+again, what was interrupted goes on at the byte where it was, and every blob is
+verified on its way.`,
+		Example: `  xcrate copy /media/usb mn.iso
+  xcrate copy /media/usb /backup/discs --media dvd
+  xcrate copy /backup/discs /media/usb`,
+		Args: args("SRC", "DEST"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runCopy(cmd.Context(), a, args[0], args[1], o)
+		},
+	}
+	o.media.flags(cmd.Flags())
+	o.flags(cmd)
+	return cmd
+}
+
+func runCopy(ctx context.Context, a *app, from, to string, o copyOptions) (err error) {
+	dest, err := parsePlace(to)
+	if err != nil {
+		return err
+	}
+	if err := o.media.check(&dest); err != nil {
+		return err
+	}
+	tag, err := destinationTag(dest)
+	if err != nil {
+		return err
+	}
+	if tag != "" {
+		o.tags = append(o.tags, tag)
+	}
+	for _, tag := range o.tags {
+		if err := layout.CheckTag(tag); err != nil {
+			return usage(err, "choose another name")
+		}
+	}
+	s, err := openSnapshot(ctx, from, o.source)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if len(s.layout.Missing()) > 0 {
+		return hint(fmt.Errorf("%s: %w: not here", s.layout.Missing()[0], layout.ErrVolume), "say where the others are: --volumes DIR,DIR")
+	}
+	if o.tags, err = s.tagsFor(ctx, o.tags); err != nil {
+		return err
+	}
+	result, err := a.copyTo(ctx, s, dest, o)
+	if err != nil {
+		return err
+	}
+	return a.copied(s, result, o.json)
+}
+
+// tagsFor is what s is called at its destination: what is given, or what it is called
+// where it lies, or else as an export would call it.
+func (s *source) tagsFor(ctx context.Context, given []string) ([]string, error) {
+	if len(given) > 0 {
+		return given, nil
+	}
+	tags, err := s.tags(ctx)
+	if err != nil || len(tags) > 0 && !(len(tags) == 1 && tags[0] == layout.Latest) {
+		return tags, err
+	}
+	return append([]string{defaultTag(s.Config)}, tags...), nil
+}
+
+// defaultTag is what a snapshot is called if nobody gives it a name.
+func defaultTag(c artifact.Config) string {
+	return c.Host.Name + "-" + c.Created.UTC().Format("20060102T150405Z")
+}
+
+// copyResult is what a copy did.
+type copyResult struct {
+	Place  string   `json:"place"`
+	Tags   []string `json:"tags"`
+	Digest string   `json:"digest"`
+	Size   int64    `json:"size"` // of the snapshot, in bytes
+	// Written is how much was not there before.
+	Written int64 `json:"written"`
+	// Volumes are the images or directories, where it went to such.
+	Volumes []layout.Packed `json:"volumes,omitempty"`
+}
+
+func (a *app) copyTo(ctx context.Context, s *source, dest layout.Reference, o copyOptions) (*copyResult, error) {
+	p := a.progress()
+	defer p.Done()
+	result := &copyResult{Place: dest.Path, Tags: o.tags, Digest: s.Descriptor.Digest.String(), Size: s.Size()}
+	if o.media.packed(dest) {
+		return result, pack(ctx, s, dest, o.media, p, result)
+	}
+	return result, copyToLayout(ctx, s, dest, p, result)
+}
+
+// copyToLayout adds s to the layout at dest. What was copied before an error stays, so
+// that the next run has less to do.
+func copyToLayout(ctx context.Context, s *source, dest layout.Reference, p progress.Sink, result *copyResult) (err error) {
+	var written counter
+	w, err := layout.Create(dest.Path, layout.Options{Stored: func(desc ocispec.Descriptor, fresh bool) {
+		if fresh {
+			written.add(desc.Size)
+		}
+	}})
+	if errors.Is(err, fs.ErrNotExist) {
+		return hint(err, "make the directory it goes into first, or mount the stick")
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	blobs := s.blobs()
+	if err := room(w, dest.Path, blobs); err != nil {
+		return err
+	}
+	p.Phase("copying", s.Size())
+	if err := w.ReceiveAll(ctx, s, blobs, 1, p); err != nil {
+		return err
+	}
+	result.Written = written.get()
+	return w.Commit(ctx, s.indexEntry(), result.Tags...)
+}
+
+// indexEntry is the descriptor of s as an index lists it, whatever it came from said.
+func (s *source) indexEntry() ocispec.Descriptor {
+	desc := ocispec.Descriptor{
+		MediaType: s.Descriptor.MediaType, Digest: s.Descriptor.Digest, Size: s.Descriptor.Size,
+		ArtifactType: artifact.TypeSnapshot, Platform: s.Config.Platform(),
+	}
+	return desc
+}
+
+// pack writes s as images or volumes.
+func pack(ctx context.Context, s *source, dest layout.Reference, m mediaOptions, p progress.Sink, result *copyResult) error {
+	capacity, err := m.capacity()
+	if err != nil {
+		return err
+	}
+	p.Phase("writing", s.Size())
+	result.Volumes, err = layout.Pack(ctx, s, s.indexEntry(), s.Manifest, filepath.Clean(dest.Path), layout.PackOptions{
+		Capacity: capacity, Image: m.image(dest), Tags: result.Tags, Created: s.Config.Created, Progress: p,
+	})
+	if errors.Is(err, fs.ErrExist) {
+		return hint(err, "choose another name, or remove what is there")
+	}
+	for _, v := range result.Volumes {
+		result.Written += v.Size
+	}
+	return hintMedia(err)
+}
