@@ -76,18 +76,22 @@ func Pack(ctx context.Context, from Source, desc ocispec.Descriptor, m ocispec.M
 		return nil, err
 	}
 	if !o.Image {
-		if err := makeVolumesDir(dest); err != nil {
+		made, err := makeVolumesDir(dest)
+		if err != nil {
 			return nil, err
 		}
-	}
-	if err := p.name(dest); err != nil {
-		return nil, err
+		if made {
+			p.made = filepath.Clean(dest)
+		}
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.remove())
 		}
 	}()
+	if err := p.name(dest); err != nil {
+		return nil, err
+	}
 	for i := range p.volumes {
 		if err := p.write(ctx, i); err != nil {
 			return nil, err
@@ -104,6 +108,7 @@ type packer struct {
 	blobs   map[string]ocispec.Descriptor // by digest
 	table   *VolumeTable                  // of one volume for all that is not dealt out
 	volumes []Packed
+	made    string // the directory they go into, if it was not there
 }
 
 // unfinished ends the name of a volume that is not whole.
@@ -257,6 +262,9 @@ func (p *packer) remove() error {
 	var failed []error
 	for _, v := range p.volumes {
 		failed = append(failed, os.RemoveAll(v.Path+unfinished))
+	}
+	if p.made != "" {
+		failed = append(failed, os.Remove(p.made))
 	}
 	return errors.Join(failed...)
 }

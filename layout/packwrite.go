@@ -15,18 +15,25 @@ import (
 	"github.com/xcrate/xcrate/internal/progress"
 )
 
-// makeVolumesDir makes the directory that volumes go into, unless it is there. What
-// is a layout already takes no volumes: it would be taken for one of them.
-func makeVolumesDir(dest string) error {
-	if _, err := realOps().makeDir(dest); err != nil {
-		return err
+// makeVolumesDir makes the directory that volumes go into, unless it is there, and
+// reports whether it did. What is a layout already takes no volumes: it would be taken
+// for one of them.
+func makeVolumesDir(dest string) (made bool, err error) {
+	if made, err = realOps().makeDir(dest); err != nil || made {
+		return made, err
 	}
-	if s, err := openStore(dest); err != nil {
-		return err
-	} else if err := errors.Join(s.checkVersion(), s.close()); err == nil {
-		return fmt.Errorf("layout %s: %w: it is a layout itself", dest, fs.ErrExist)
+	s, err := openStore(dest)
+	if err != nil {
+		return false, err
 	}
-	return nil
+	layout := s.checkVersion() == nil
+	if err := s.close(); err != nil {
+		return false, err
+	}
+	if layout {
+		return false, fmt.Errorf("layout %s: %w: it is a layout itself", dest, fs.ErrExist)
+	}
+	return false, nil
 }
 
 // write writes volume i under the name of one that is not finished.
