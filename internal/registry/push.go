@@ -1,0 +1,85 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+	"oras.land/oras-go/v2/content"
+	"oras.land/oras-go/v2/registry/remote/auth"
+)
+
+// Push sends the snapshot of the manifest desc, then sets tags, in order. The manifest
+// goes when all blobs are there, so whoever sees it sees all. What the registry has
+// already is not sent; mount is another repository of it that may have blobs, "" if
+// there is none. It returns how many bytes of blobs were sent.
+func (r *Repository) Push(ctx context.Context, from Source, desc ocispec.Descriptor, mount string, tags []string) (int64, error) {
+	b, m, err := sourceManifest(ctx, from, desc)
+	if err != nil {
+		return 0, err
+	}
+	ctx = r.scoped(ctx, auth.ActionPull, auth.ActionPush)
+	if mount != "" {
+		other := r.remote.Reference
+		other.Repository = mount
+		ctx = auth.AppendRepositoryScope(ctx, other, auth.ActionPull)
+	}
+	r.sent.Store(0)
+	g, groupCtx := errgroup.WithContext(ctx)
+	g.SetLimit(max(r.opt.Parallel, 1))
+	seen := map[digest.Digest]bool{}
+	for _, blob := range append([]ocispec.Descriptor{m.Config}, m.Layers...) {
+		if seen[blob.Digest] {
+			continue
+		}
+		seen[blob.Digest] = true
+		g.Go(func() error { return r.pushBlob(groupCtx, from, blob, mount) })
+	}
+	err = g.Wait()
+	for i := 0; err == nil && i <= len(tags); i++ {
+		name := "" // first the manifest itself
+		if i > 0 {
+			name = tags[i-1]
+		}
+		err = r.putManifest(ctx, desc, b, name)
+	}
+	return r.sent.Load(), err
+}
+
+// sourceManifest reads a manifest where it comes from.
+func sourceManifest(ctx context.Context, from Source, desc ocispec.Descriptor) ([]byte, ocispec.Manifest, error) {
+	var m ocispec.Manifest
+	src, err := from.Fetch(ctx, desc)
+	if err != nil {
+		return nil, m, err
+	}
+	b, err := content.ReadAll(src, desc)
+	if err = errors.Join(err, src.Close()); err != nil {
+		return nil, m, fmt.Errorf("manifest %s: %w", desc.Digest, err)
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, m, fmt.Errorf("manifest %s: %w", desc.Digest, err)
+	}
+	return b, m, nil
+}
+
+// pushBlob sends a blob that is not there.
+func (r *Repository) pushBlob(ctx context.Context, from Source, desc ocispec.Descriptor, mount string) error {
+	var there bool
+	err := r.trying(ctx, "blob "+desc.Digest.String(), func(ctx context.Context) (_ bool, err error) {
+		there, err = r.has(ctx, desc)
+		return false, err
+	})
+	if err != nil {
+		return err
+	}
+	if there {
+		r.opt.Progress.Add(desc.Size)
+		return nil
+	}
+	return r.upload(ctx, from, desc, mount)
+}
