@@ -68,7 +68,7 @@ func (a *app) base(ctx context.Context, dest string, known []cache.Entry, o expo
 		}
 	}
 	if o.base != "" {
-		s, err := openSnapshot(ctx, o.base, sourceOptions{})
+		s, err := a.openSnapshot(ctx, o.base, sourceOptions{registryOptions: o.registry})
 		if err != nil {
 			return nil, nothing, fmt.Errorf("base: %w", err)
 		}

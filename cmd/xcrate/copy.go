@@ -25,7 +25,7 @@ type copyOptions struct {
 func (o *copyOptions) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringSliceVar(&o.tags, "tag", nil, "`NAME` of the snapshot in DEST (repeatable;\ndefault: those it has in SRC)")
-	o.source.flags(f)
+	o.source.flags(c)
 	f.BoolVar(&o.json, "json", false, "print the result as JSON")
 }
 
@@ -33,14 +33,15 @@ func newCopy(a *app) *cobra.Command {
 	var o copyOptions
 	cmd := &cobra.Command{
 		Use:   "copy SRC DEST",
-		Short: "Copy a snapshot between sticks, discs and images",
+		Short: "Copy a snapshot between sticks, discs, images and registries",
 		Long: `Copy a snapshot to another place, without a new export: from a directory, an ISO
-image or volumes to any of these. What is there already is not sent
+image, volumes or a registry to any of these. What is there already is not sent
 again, what was interrupted goes on at the byte where it was, and every blob is
 verified on its way.`,
 		Example: `  xcrate copy /media/usb mn.iso
   xcrate copy /media/usb /backup/discs --media dvd
-  xcrate copy /backup/discs /media/usb`,
+  xcrate copy /backup/discs /media/usb
+  xcrate copy registry.example/mn/c7 registry.site/mn/c7`,
 		Args: args("SRC", "DEST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runCopy(cmd.Context(), a, args[0], args[1], o)
@@ -51,6 +52,66 @@ verified on its way.`,
 	return cmd
 }
 
+func newPush(a *app) *cobra.Command {
+	var o copyOptions
+	cmd := &cobra.Command{
+		Use:   "push SRC HOST/REPOSITORY[:TAG]",
+		Short: "Send a snapshot to a registry",
+		Long: `Send a snapshot to a registry. Blobs that are there are not sent; an upload that
+breaks goes on at the byte where it was, in another run too. The tag is set last,
+when all is there.`,
+		Example: `  xcrate push /media/usb registry.example/mn/cluster7
+  xcrate push /backup/mn:before-upgrade registry.example:5000/mn/cluster7:v2`,
+		Args: args("SRC", "HOST/REPOSITORY"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := mustBe(args[1], true); err != nil {
+				return err
+			}
+			return runCopy(cmd.Context(), a, args[0], args[1], o)
+		},
+	}
+	o.flags(cmd)
+	return cmd
+}
+
+func newPull(a *app) *cobra.Command {
+	var o copyOptions
+	cmd := &cobra.Command{
+		Use:   "pull HOST/REPOSITORY[:TAG] DEST",
+		Short: "Fetch a snapshot from a registry",
+		Long: `Fetch a snapshot from a registry to a directory, an ISO image or volumes. Parts
+that are there are not fetched; a download that breaks goes on at the byte where
+it was, in another run too, and every blob is verified.`,
+		Example: `  xcrate pull registry.example/mn/cluster7 /media/usb
+  xcrate pull registry.example/mn/cluster7:v2 mn.iso
+  xcrate pull registry.example/mn/cluster7@sha256:5891b5b5... /backup/mn`,
+		Args: args("HOST/REPOSITORY", "DEST"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := errors.Join(mustBe(args[0], true), mustBe(args[1], false)); err != nil {
+				return err
+			}
+			return runCopy(cmd.Context(), a, args[0], args[1], o)
+		},
+	}
+	o.media.flags(cmd.Flags())
+	o.flags(cmd)
+	return cmd
+}
+
+// mustBe makes sure that text names a repository of a registry, or no such thing.
+func mustBe(text string, remote bool) error {
+	p, err := parsePlace(text)
+	switch {
+	case err != nil:
+		return err
+	case remote && p.remote == nil:
+		return usage(fmt.Errorf("%s: not a repository of a registry", text), "a repository is HOST[:PORT]/NAME, where HOST has a dot, a port, or is\n        localhost; between other places: xcrate copy")
+	case !remote && p.remote != nil:
+		return usage(fmt.Errorf("%s: a repository of a registry", text), "for a directory of that name: ./"+text+"; between two registries: xcrate copy")
+	}
+	return nil
+}
+
 func runCopy(ctx context.Context, a *app, from, to string, o copyOptions) (err error) {
 	dest, err := parsePlace(to)
 	if err != nil {
@@ -59,7 +120,7 @@ func runCopy(ctx context.Context, a *app, from, to string, o copyOptions) (err e
 	if err := o.media.check(&dest); err != nil {
 		return err
 	}
-	tag, err := destinationTag(dest)
+	tag, err := dest.tag()
 	if err != nil {
 		return err
 	}
@@ -71,12 +132,12 @@ func runCopy(ctx context.Context, a *app, from, to string, o copyOptions) (err e
 			return usage(err, "choose another name")
 		}
 	}
-	s, err := openSnapshot(ctx, from, o.source)
+	s, err := a.openSnapshot(ctx, from, o.source)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if len(s.layout.Missing()) > 0 {
+	if s.layout != nil && len(s.layout.Missing()) > 0 {
 		return hint(fmt.Errorf("%s: %w: not here", s.layout.Missing()[0], layout.ErrVolume), "say where the others are: --volumes DIR,DIR")
 	}
 	if o.tags, err = s.tagsFor(ctx, o.tags); err != nil {
@@ -119,19 +180,39 @@ type copyResult struct {
 	Volumes []layout.Packed `json:"volumes,omitempty"`
 }
 
-func (a *app) copyTo(ctx context.Context, s *source, dest layout.Reference, o copyOptions) (*copyResult, error) {
+func (a *app) copyTo(ctx context.Context, s *source, dest place, o copyOptions) (*copyResult, error) {
 	p := a.progress()
 	defer p.Done()
-	result := &copyResult{Place: dest.Path, Tags: o.tags, Digest: s.Descriptor.Digest.String(), Size: s.Size()}
-	if o.media.packed(dest) {
+	result := &copyResult{Place: dest.String(), Tags: o.tags, Digest: s.Descriptor.Digest.String(), Size: s.Size()}
+	if dest.remote == nil {
+		result.Place = dest.Path
+	}
+	switch {
+	case dest.remote != nil:
+		return result, a.copyToRegistry(ctx, s, dest, o, p, result)
+	case o.media.packed(dest):
 		return result, pack(ctx, s, dest, o.media, p, result)
 	}
-	return result, copyToLayout(ctx, s, dest, p, result)
+	return result, copyToLayout(ctx, s, dest, o, p, result)
+}
+
+func (a *app) copyToRegistry(ctx context.Context, s *source, dest place, o copyOptions, p progress.Sink, result *copyResult) error {
+	r, err := o.source.open(ctx, a, *dest.remote, p)
+	if err != nil {
+		return err
+	}
+	mount := ""
+	if s.remote != nil && s.place.remote.Host == dest.remote.Host && s.place.remote.Repository != dest.remote.Repository {
+		mount = s.place.remote.Repository
+	}
+	p.Phase("sending", s.blobsSize())
+	result.Written, err = r.Push(ctx, s, s.Descriptor, mount, o.tags)
+	return err
 }
 
 // copyToLayout adds s to the layout at dest. What was copied before an error stays, so
 // that the next run has less to do.
-func copyToLayout(ctx context.Context, s *source, dest layout.Reference, p progress.Sink, result *copyResult) (err error) {
+func copyToLayout(ctx context.Context, s *source, dest place, o copyOptions, p progress.Sink, result *copyResult) (err error) {
 	var written counter
 	w, err := layout.Create(dest.Path, layout.Options{Stored: func(desc ocispec.Descriptor, fresh bool) {
 		if fresh {
@@ -150,11 +231,11 @@ func copyToLayout(ctx context.Context, s *source, dest layout.Reference, p progr
 		return err
 	}
 	p.Phase("copying", s.Size())
-	if err := w.ReceiveAll(ctx, s, blobs, 1, p); err != nil {
+	if err := w.ReceiveAll(ctx, s, blobs, o.source.parallel, p); err != nil {
 		return err
 	}
 	result.Written = written.get()
-	return w.Commit(ctx, s.indexEntry(), result.Tags...)
+	return w.Commit(ctx, s.indexEntry(), o.tags...)
 }
 
 // indexEntry is the descriptor of s as an index lists it, whatever it came from said.
@@ -167,7 +248,7 @@ func (s *source) indexEntry() ocispec.Descriptor {
 }
 
 // pack writes s as images or volumes.
-func pack(ctx context.Context, s *source, dest layout.Reference, m mediaOptions, p progress.Sink, result *copyResult) error {
+func pack(ctx context.Context, s *source, dest place, m mediaOptions, p progress.Sink, result *copyResult) error {
 	capacity, err := m.capacity()
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"oras.land/oras-go/v2/content"
 
 	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/registry"
 	"github.com/xcrate/xcrate/internal/stack"
 	"github.com/xcrate/xcrate/layers"
 	"github.com/xcrate/xcrate/layout"
@@ -159,6 +160,10 @@ func hintFor(err error) string {
 	var h *hinted
 	if errors.As(err, &h) && (h.hint != "" || h.code != 0) {
 		return h.hint
+	}
+	var remote *registry.Error
+	if errors.As(err, &remote) && remote.Advice != "" {
+		return strings.ReplaceAll(remote.Advice, "\n", "\n        ")
 	}
 	for _, a := range advice {
 		if errors.Is(err, a.is) {

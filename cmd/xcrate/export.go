@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -41,13 +40,13 @@ type exportOptions struct {
 	unreadable  bool // gone on without
 	missing     bool // packages, gone on without
 	all         bool // packages, not only the installed ones
-	caFile      string
 
 	withLogs bool   // tables that are left out by default
 	dbServer string // where the database answers
 
-	hooks hookOptions
-	media mediaOptions
+	hooks    hookOptions
+	media    mediaOptions
+	registry registryOptions
 }
 
 func newExport(a *app) *cobra.Command {
@@ -58,6 +57,7 @@ func newExport(a *app) *cobra.Command {
 		Long: `Take a snapshot of a management node and write it to DEST, a directory that is
 or becomes an OCI image layout: a USB stick, a disk, a share. Several snapshots
 live in one layout under their tags and share what they have in common.
+DEST can be HOST/REPOSITORY of a registry too.
 
 Distro media and diskless images are left out; the snapshot lists them with the
 command that brings each one back.
@@ -67,7 +67,8 @@ that nobody touched since are not even read.`,
 		Example: `  xcrate export /media/usb
   xcrate export /media/usb --tag before-upgrade
   xcrate export /backup/mn --packages /root/xcat-core --packages /root/xcat-dep
-  xcrate export /backup/mn --root /mnt/old-disk`,
+  xcrate export /backup/mn --root /mnt/old-disk
+  xcrate export registry.example/mn/cluster7`,
 		Args: args("DEST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runExport(cmd.Context(), a, args[0], o)
@@ -77,7 +78,7 @@ that nobody touched since are not even read.`,
 	f.StringVar(&o.root, "root", "/", "take the node whose disk is at `DIR`\n")
 	f.StringArrayVar(&o.packages, "packages", nil, "take packages of `WHERE` (repeatable):\ndirectory, tarball, URL of a repository,\n.repo or .list file, or source of apt;\nauto: where this node has them (default);\nnone: capture no packages")
 	f.BoolVar(&o.all, "all-packages", false, "take all that xCAT's own places offer,\nnot only what is installed (service nodes)")
-	f.StringVar(&o.caFile, "ca-file", "", "trust servers of packages by the\ncertificates in `FILE` (PEM)")
+	f.StringVar(&o.registry.caFile, "ca-file", "", "trust servers, of packages or a registry, by\nthe certificates in `FILE` (PEM)")
 	f.BoolVar(&o.withLogs, "with-logs", false, "take the tables of logs and logins too:\nauditlog, eventlog, performance, token")
 	f.StringVar(&o.dbServer, "db-server", "", "the database answers at `HOST`[:PORT] or on the\nsocket /PATH, not where cfgloc says")
 	f.StringVar(&o.tag, "tag", "", "`NAME` of the snapshot\n(default: host name and UTC time)")
@@ -93,6 +94,7 @@ that nobody touched since are not even read.`,
 	o.hooks.flags(f)
 	o.media.flags(f)
 	f.BoolVar(&o.json, "json", false, "print the result as JSON")
+	o.registry.flags(cmd)
 	return cmd
 }
 
@@ -113,7 +115,7 @@ func runExport(ctx context.Context, a *app, dest string, o exportOptions) (err e
 	if err != nil || o.workers < 0 {
 		return usage(cmp.Or(err, fmt.Errorf("%d workers: at least 1", o.workers)), "see: xcrate export --help")
 	}
-	if err := o.hooks.check("export"); err != nil {
+	if err := cmp.Or(o.hooks.check("export"), o.registry.check()); err != nil {
 		return err
 	}
 	root, err := openRoot(o.root)
@@ -131,13 +133,13 @@ func runExport(ctx context.Context, a *app, dest string, o exportOptions) (err e
 }
 
 // exportAround exports between the hooks of the machine.
-func (a *app) exportAround(ctx context.Context, root *host.Root, to layout.Reference, o exportOptions, compression layers.Compression) error {
-	place, err := filepath.Abs(to.Path)
+func (a *app) exportAround(ctx context.Context, root *host.Root, to place, o exportOptions, compression layers.Compression) error {
+	where, err := to.absolute()
 	if err != nil {
 		return err
 	}
 	h := &around{app: a, options: o.hooks, pre: hooks.PreExport, post: hooks.PostExport}
-	about := hooks.Document{Root: root.Dir(), Dest: place}
+	about := hooks.Document{Root: root.Dir(), Dest: where}
 	before := about
 	if o.tag != "" {
 		before.Tags = []string{o.tag}
@@ -163,16 +165,16 @@ func (a *app) exportAround(ctx context.Context, root *host.Root, to layout.Refer
 }
 
 // write exports to a place, by way of a directory if it is none.
-func (a *app) write(ctx context.Context, root *host.Root, to layout.Reference, o exportOptions, compression layers.Compression) (*exported, error) {
-	if o.media.packed(to) {
+func (a *app) write(ctx context.Context, root *host.Root, to place, o exportOptions, compression layers.Compression) (*exported, error) {
+	if to.remote != nil || o.media.packed(to) {
 		return a.writeStaged(ctx, root, to, o, compression)
 	}
-	return a.writeLayout(ctx, root, to.Path, o, compression)
+	return a.writeLayout(ctx, root, to.Path, layout.Options{}, o, compression)
 }
 
 // writeLayout makes the layout at dest, if there is none, and exports into it.
-func (a *app) writeLayout(ctx context.Context, root *host.Root, dest string, o exportOptions, compression layers.Compression) (*exported, error) {
-	w, err := layout.Create(dest, layout.Options{})
+func (a *app) writeLayout(ctx context.Context, root *host.Root, dest string, how layout.Options, o exportOptions, compression layers.Compression) (*exported, error) {
+	w, err := layout.Create(dest, how)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, hint(err, "make the directory it goes into first, or mount the stick")
 	}
@@ -227,7 +229,7 @@ func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, des
 	captured, err := layers.Capture(ctx, w, layers.Options{
 		Root: root, Stack: stack.XCAT(), Packages: o.packages, Auto: auto, NoPackages: none,
 		AllowMissing: o.missing, AllPackages: o.all, Repository: restore.RepositoryDir,
-		CAFile: o.caFile, Proxy: http.ProxyFromEnvironment,
+		CAFile: o.registry.caFile, Proxy: http.ProxyFromEnvironment,
 		XCATCFG: a.xcatcfg(root), DatabaseServer: o.dbServer, WithLogs: o.withLogs,
 		Access: func(ctx context.Context, root *host.Root, l database.Location) (entries, warnings []string, err error) {
 			return dbserver.Access(ctx, root, a.runner, l.Engine, l.Name, l.User)

@@ -15,13 +15,21 @@ import (
 )
 
 // receive copies blobs of s.
-func (c *incoming) receive(ctx context.Context, s *source, blobs []ocispec.Descriptor) error {
+func (c *incoming) receive(ctx context.Context, s *source, blobs []ocispec.Descriptor, parallel int) error {
 	var total int64
 	for _, d := range blobs {
 		total += d.Size
 	}
 	c.progress.Phase("copying", total)
-	return c.to.ReceiveAll(ctx, s, blobs, 1, c.progress) // a disc has one head
+	return c.to.ReceiveAll(ctx, s, blobs, parallel, c.progress)
+}
+
+// bring copies s here.
+func (c *incoming) bring(ctx context.Context, s *source) error {
+	if s.remote != nil {
+		return c.receive(ctx, s, s.blobs(), s.parallel)
+	}
+	return c.gather(ctx, s)
 }
 
 // gather copies from the volumes that are here, then asks for the next, until all
@@ -39,7 +47,7 @@ func (c *incoming) gather(ctx context.Context, s *source) error {
 				had[d.Digest] = true
 			}
 		}
-		if err := c.receive(ctx, s, now); err != nil {
+		if err := c.receive(ctx, s, now, 1); err != nil { // a disc has one head
 			return err
 		}
 		missing = slices.DeleteFunc(missing, func(m layout.MissingVolume) bool { return table.Have(m.Number, had) })
@@ -61,6 +69,9 @@ func (c *incoming) gather(ctx context.Context, s *source) error {
 
 // canGather reports whether the volumes that are not here can be asked for.
 func (a *app) canGather(s *source) error {
+	if s.remote != nil {
+		return nil
+	}
 	missing := s.layout.Missing()
 	if a.canAsk() || len(missing) == 0 {
 		return nil

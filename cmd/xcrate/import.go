@@ -88,7 +88,7 @@ func (a *app) importing(ctx context.Context, ro restore.Options, o importOptions
 // openHere opens the snapshot that reference text names, where an import can read it
 // at will.
 func (a *app) openHere(ctx context.Context, text string, o importOptions) (*source, error) {
-	s, err := openSnapshot(ctx, text, o.source)
+	s, err := a.openSnapshot(ctx, text, o.source)
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ type importOptions struct {
 
 	hooks    hookOptions
 	source   sourceOptions
-	cacheDir string // of what is copied from discs
+	cacheDir string // of what is copied from discs and registries
 }
 
 func newImport(a *app) *cobra.Command {
@@ -56,6 +56,7 @@ changes nothing.`,
   xcrate import /media/usb --dry-run        # only the plan
   xcrate import /media/usb --root /mnt/new  # onto a mounted disk
   xcrate import /media/usb --standby        # nothing is started
+  xcrate import registry.example/mn/c7:v2   # fetched to a cache first
   xcrate import --resume                    # after a power cut
   xcrate rollback                           # take it back`,
 		Args: func(cmd *cobra.Command, given []string) error {
@@ -95,8 +96,8 @@ changes nothing.`,
 	f.BoolVar(&o.dbRemote, "remote-database", false, "restore into a database server on another\nmachine too, if the source's was on one")
 	f.BoolVar(&o.showFiles, "show-files", false, "list every file in the plan")
 	o.hooks.flags(f)
-	o.source.flags(f)
-	f.StringVar(&o.cacheDir, "cache-dir", a.incomingDir(), "keep in `DIR` what is copied from discs\n(default: /var/cache/xcrate/incoming)")
+	o.source.flags(cmd)
+	f.StringVar(&o.cacheDir, "cache-dir", a.incomingDir(), "keep in `DIR` what is copied from discs or a\nregistry (default: /var/cache/xcrate/incoming)")
 	f.Lookup("cache-dir").DefValue = ""
 	f.BoolVar(&o.json, "json", false, "print plan and result as JSON")
 	return cmd

@@ -14,7 +14,7 @@ import (
 )
 
 // An import reads some parts several times, and goes on after a power cut. What is on
-// discs that have to be changed is therefore copied here first.
+// discs that have to be changed, or in a registry, is therefore copied here first.
 
 // incomingDir is where imports keep what they copied.
 func (a *app) incomingDir() string { return filepath.Join(a.cache, "incoming") }
@@ -22,7 +22,7 @@ func (a *app) incomingDir() string { return filepath.Join(a.cache, "incoming") }
 // here returns s where an import can read it at will: s itself, or a copy in
 // directory dir of this machine. s is closed if it is not returned.
 func (a *app) here(ctx context.Context, s *source, dir string) (*source, error) {
-	if len(s.layout.Missing()) == 0 {
+	if s.remote == nil && len(s.layout.Missing()) == 0 {
 		return s, nil
 	}
 	if err := a.canGather(s); err != nil {
@@ -34,7 +34,7 @@ func (a *app) here(ctx context.Context, s *source, dir string) (*source, error) 
 	}
 	tags, err := s.tags(ctx)
 	if err == nil {
-		err = c.gather(ctx, s)
+		err = c.bring(ctx, s)
 	}
 	c.progress.Done()
 	if err == nil {
@@ -44,7 +44,7 @@ func (a *app) here(ctx context.Context, s *source, dir string) (*source, error) 
 	if err = errors.Join(err, c.to.Close(), s.Close()); err != nil {
 		return nil, hintIncoming(err, dir)
 	}
-	return openSnapshot(ctx, layout.Reference{Path: dir, Digest: s.Descriptor.Digest}.String(), sourceOptions{})
+	return a.openSnapshot(ctx, layout.Reference{Path: dir, Digest: s.Descriptor.Digest}.String(), sourceOptions{})
 }
 
 // hintIncoming adds where there would be more room.

@@ -20,13 +20,13 @@ func newInspect(a *app) *cobra.Command {
 			return runInspect(cmd.Context(), a, args[0], o, asJSON)
 		},
 	}
-	o.flags(cmd.Flags())
+	o.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print manifest and config as JSON")
 	return cmd
 }
 
 func runInspect(ctx context.Context, a *app, text string, o sourceOptions, asJSON bool) (err error) {
-	s, err := openSnapshot(ctx, text, o)
+	s, err := a.openSnapshot(ctx, text, o)
 	if err != nil {
 		return err
 	}

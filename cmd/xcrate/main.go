@@ -101,6 +101,7 @@ type app struct {
 	program  string // this program's file, which the first boot of a root runs
 	quiet    bool
 	answers  *bufio.Reader // of who is asked, nil before the first question
+	password string        // for a registry, "" before it was asked for
 
 	events   *progress.Events // what err is with --json, else nil
 	plain    streams          // what out and err were before
@@ -162,7 +163,8 @@ back on another machine.`,
 	})
 	cmd.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "show no progress")
 	cmd.CompletionOptions.HiddenDefaultCmd = true
-	cmd.AddCommand(newExport(a), newImport(a), newRollback(a), newImports(a), newActivate(a), newVerify(a), newInspect(a), newList(a), newCopy(a))
+	cmd.AddCommand(newExport(a), newImport(a), newRollback(a), newImports(a), newActivate(a), newVerify(a), newInspect(a), newList(a),
+		newCopy(a), newPush(a), newPull(a), newRegistry(a))
 	cmd.SetUsageTemplate(usageTemplate)
 	cmd.SetHelpTemplate(helpTemplate)
 	return cmd

@@ -49,15 +49,20 @@ func (o mediaOptions) capacity() (int64, error) {
 }
 
 // image reports whether destination p is one image, or several.
-func (o mediaOptions) image(p layout.Reference) bool {
-	return o.iso || strings.HasSuffix(strings.ToLower(p.Path), ".iso")
+func (o mediaOptions) image(p place) bool {
+	return p.remote == nil && (o.iso || strings.HasSuffix(strings.ToLower(p.Path), ".iso"))
 }
 
 // packed reports whether a snapshot goes to p as images or as volumes.
-func (o mediaOptions) packed(p layout.Reference) bool { return o.image(p) || o.media != "" }
+func (o mediaOptions) packed(p place) bool {
+	return o.image(p) || p.remote == nil && o.media != ""
+}
 
 // check settles that p and o fit, and adds to p the ending of an image.
-func (o mediaOptions) check(p *layout.Reference) error {
+func (o mediaOptions) check(p *place) error {
+	if p.remote != nil && (o.iso || o.media != "") {
+		return usage(fmt.Errorf("%s: --media and --iso with a registry", p), "leave them out: a registry takes any size")
+	}
 	if o.image(*p) && !strings.HasSuffix(strings.ToLower(p.Path), ".iso") {
 		p.Path += ".iso"
 	}

@@ -5,28 +5,34 @@ import (
 	"errors"
 	"path/filepath"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/progress"
+	"github.com/xcrate/xcrate/internal/registry"
 	"github.com/xcrate/xcrate/layout"
 )
 
 // sourceOptions are the flags of verbs that read snapshots.
 type sourceOptions struct {
+	registryOptions
 	volumes []string // more of them
 }
 
-func (o *sourceOptions) flags(f *pflag.FlagSet) {
-	f.StringSliceVar(&o.volumes, "volumes", nil, "where the other volumes of SRC are: `DIR`s or\nimages, in any order")
+func (o *sourceOptions) flags(c *cobra.Command) {
+	c.Flags().StringSliceVar(&o.volumes, "volumes", nil, "where the other volumes of SRC are: `DIR`s or\nimages, in any order")
+	o.registryOptions.flags(c)
 }
 
 // names lists the flags.
 func (o *sourceOptions) names() []string {
 	var names []string
-	f := pflag.NewFlagSet("", pflag.ContinueOnError)
-	o.flags(f)
-	f.VisitAll(func(one *pflag.Flag) { names = append(names, one.Name) })
+	var c cobra.Command
+	o.flags(&c)
+	c.Flags().VisitAll(func(one *pflag.Flag) { names = append(names, one.Name) })
 	return append(names, "cache-dir")
 }
 
@@ -34,49 +40,95 @@ func (o *sourceOptions) names() []string {
 type source struct {
 	layout.Source
 	*artifact.Snapshot
-	place  layout.Reference
-	layout *layout.Layout
+	place  place
+	layout *layout.Layout       // nil if it is in a registry
+	remote *registry.Repository // nil if it is in a layout
+	// parallel is how many blobs are fetched at once.
+	parallel int
 }
 
 // Close releases the layout.
-func (s *source) Close() error { return s.layout.Close() }
+func (s *source) Close() error {
+	if s.layout == nil {
+		return nil
+	}
+	return s.layout.Close()
+}
 
 // openSnapshot opens the snapshot that reference text names.
-func openSnapshot(ctx context.Context, text string, o sourceOptions) (*source, error) {
+func (a *app) openSnapshot(ctx context.Context, text string, o sourceOptions) (*source, error) {
 	p, err := parsePlace(text)
 	if err != nil {
 		return nil, err
+	}
+	if p.remote != nil {
+		return a.openRemote(ctx, p, o)
 	}
 	l, err := layout.Open(p.Path, o.volumes...)
 	if err != nil {
 		return nil, err
 	}
-	s := &source{Source: l, place: p, layout: l}
-	if err := s.load(ctx, p.Name()); err != nil {
+	s := &source{Source: l, place: p, layout: l, parallel: o.parallel}
+	if err := s.load(ctx, l, p.Name()); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return s, nil
 }
 
-func (s *source) load(ctx context.Context, name string) error {
-	desc, err := s.layout.Resolve(ctx, name)
+// openRemote opens a snapshot in a registry. From here on its digest counts: whoever
+// moves the tag does not mix two snapshots.
+func (a *app) openRemote(ctx context.Context, p place, o sourceOptions) (*source, error) {
+	if len(o.volumes) > 0 {
+		return nil, usage(errors.New("--volumes: "+p.String()+" is in a registry"), "volumes are directories and images")
+	}
+	r, err := o.open(ctx, a, *p.remote, progress.None())
+	if err != nil {
+		return nil, err
+	}
+	s := &source{Source: r, place: p, remote: r, parallel: o.parallel}
+	return s, s.load(ctx, r, p.name())
+}
+
+// resolver finds the manifest that a tag or digest names.
+type resolver interface {
+	Resolve(ctx context.Context, name string) (ocispec.Descriptor, error)
+}
+
+func (s *source) load(ctx context.Context, r resolver, name string) error {
+	desc, err := r.Resolve(ctx, name)
 	if err == nil {
 		s.Snapshot, err = artifact.Load(ctx, s.Source, desc)
 	}
 	return err
 }
 
-// absolute is the reference of s from any working directory.
+// absolute is the reference of s from any working directory, and for all times.
 func (s *source) absolute() string {
-	ref := s.place
+	if s.place.remote != nil {
+		ref := *s.place.remote
+		ref.Tag, ref.Digest = "", s.Descriptor.Digest
+		return place{remote: &ref}.String()
+	}
+	ref := s.place.Reference
 	if abs, err := filepath.Abs(ref.Path); err == nil {
 		ref.Path = abs
 	}
 	return ref.String()
 }
 
-// tags lists the tags of s where it lies.
+// tags lists the tags of s where it lies, as far as they can be told at once: of a
+// registry it is the one that was asked for.
 func (s *source) tags(ctx context.Context) ([]string, error) {
+	if s.layout == nil {
+		name := s.place.name()
+		switch {
+		case name == "":
+			return []string{layout.Latest}, nil
+		case digest.Digest(name) == s.Descriptor.Digest:
+			return nil, nil
+		}
+		return []string{name}, nil
+	}
 	all, err := s.layout.Snapshots(ctx)
 	if err != nil {
 		return nil, err
@@ -87,6 +139,15 @@ func (s *source) tags(ctx context.Context) ([]string, error) {
 		}
 	}
 	return nil, nil
+}
+
+// blobsSize is the sum of what s is made of beside its manifest, in bytes.
+func (s *source) blobsSize() int64 {
+	var sum int64
+	for _, d := range s.blobs()[1:] {
+		sum += d.Size
+	}
+	return sum
 }
 
 // blobs lists the blobs that s is made of, each once.

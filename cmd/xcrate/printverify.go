@@ -60,7 +60,7 @@ func (p *printer) verified(s *source, v verdict) {
 	}
 	if v.damaged() {
 		p.line("\nDo not import it. Copy or export it again; other snapshots here may be good:")
-		p.line("xcrate list %s", s.place.Path)
+		p.line("xcrate list %s", s.place.at())
 	}
 }
 

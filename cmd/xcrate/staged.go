@@ -7,20 +7,28 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"oras.land/oras-go/v2/errdef"
+
 	"github.com/xcrate/xcrate/internal/host"
+	"github.com/xcrate/xcrate/internal/progress"
 	"github.com/xcrate/xcrate/layers"
 	"github.com/xcrate/xcrate/layout"
 )
 
-// An image and volumes take a snapshot only when all of it is known. An export to one of
-// them is therefore made in a directory first, and copied.
+// A registry, an image and volumes take a snapshot only when all of it is known. An
+// export to one of them is therefore made in a directory first, and copied.
 
-// stagingDir is the directory in which an export to p is made: beside it, where there is
-// room.
-func stagingDir(p layout.Reference) string { return filepath.Clean(p.Path) + ".staging" }
+// stagingDir is the directory in which an export to p is made: beside an image, where
+// there is room for one, and for a registry with what the exports remember.
+func (a *app) stagingDir(p place, o exportOptions) string {
+	if p.remote != nil {
+		return filepath.Join(o.cache, "outgoing")
+	}
+	return filepath.Clean(p.Path) + ".staging"
+}
 
 // destination reads DEST, which may name a tag as a source does.
-func (o *exportOptions) destination(dest string) (layout.Reference, error) {
+func (o *exportOptions) destination(dest string) (place, error) {
 	p, err := parsePlace(dest)
 	if err != nil {
 		return p, err
@@ -28,7 +36,7 @@ func (o *exportOptions) destination(dest string) (layout.Reference, error) {
 	if err := o.media.check(&p); err != nil {
 		return p, err
 	}
-	tag, err := destinationTag(p)
+	tag, err := p.tag()
 	switch {
 	case err != nil:
 		return p, err
@@ -41,21 +49,31 @@ func (o *exportOptions) destination(dest string) (layout.Reference, error) {
 }
 
 // ready finds out before an export, and not after it, what can be wrong with DEST.
-func ready(p layout.Reference, o exportOptions) error {
-	err := layout.CheckPack(p.Path, o.media.image(p))
-	if errors.Is(err, fs.ErrExist) {
-		return hint(err, "choose another name, or remove what is there")
+func (a *app) ready(ctx context.Context, p place, o exportOptions) error {
+	if p.remote == nil {
+		err := layout.CheckPack(p.Path, o.media.image(p))
+		if errors.Is(err, fs.ErrExist) {
+			return hint(err, "choose another name, or remove what is there")
+		}
+		return err
+	}
+	r, err := o.registry.open(ctx, a, *p.remote, progress.None())
+	if err != nil {
+		return err
+	}
+	if _, err = r.Resolve(ctx, layout.Latest); errors.Is(err, errdef.ErrNotFound) {
+		return nil
 	}
 	return err
 }
 
 // writeStaged exports to p by way of a directory.
-func (a *app) writeStaged(ctx context.Context, root *host.Root, p layout.Reference, o exportOptions, compression layers.Compression) (*exported, error) {
-	if err := ready(p, o); err != nil {
+func (a *app) writeStaged(ctx context.Context, root *host.Root, p place, o exportOptions, compression layers.Compression) (*exported, error) {
+	if err := a.ready(ctx, p, o); err != nil {
 		return nil, err
 	}
-	dir := stagingDir(p)
-	s, err := a.writeLayout(ctx, root, dir, o, compression)
+	dir := a.stagingDir(p, o)
+	s, err := a.writeLayout(ctx, root, dir, layout.Options{Parents: p.remote != nil}, o, compression)
 	if err != nil {
 		return nil, err
 	}
@@ -68,11 +86,11 @@ func (a *app) writeStaged(ctx context.Context, root *host.Root, p layout.Referen
 	return s, layout.Discard(dir)
 }
 
-func (a *app) copyStaged(ctx context.Context, ref string, p layout.Reference, tags []string, o exportOptions) (_ *copyResult, err error) {
-	s, err := openSnapshot(ctx, ref, sourceOptions{})
+func (a *app) copyStaged(ctx context.Context, ref string, p place, tags []string, o exportOptions) (_ *copyResult, err error) {
+	s, err := a.openSnapshot(ctx, ref, sourceOptions{})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	return a.copyTo(ctx, s, p, copyOptions{media: o.media, tags: tags})
+	return a.copyTo(ctx, s, p, copyOptions{source: sourceOptions{registryOptions: o.registry}, media: o.media, tags: tags})
 }

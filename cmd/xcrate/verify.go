@@ -27,13 +27,13 @@ here are checked, and the others are named.`,
 			return runVerify(cmd.Context(), a, args[0], o, asJSON)
 		},
 	}
-	o.flags(cmd.Flags())
+	o.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return cmd
 }
 
 func runVerify(ctx context.Context, a *app, text string, o sourceOptions, asJSON bool) (err error) {
-	s, err := openSnapshot(ctx, text, o)
+	s, err := a.openSnapshot(ctx, text, o)
 	if err != nil {
 		return err
 	}

@@ -9,15 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/zeebo/blake3"
-	"golang.org/x/sys/unix"
-
-	"github.com/xcrate/xcrate/internal/host"
 )
 
 // ErrDamaged is wrapped by errors about a cache that is not as it was written.
@@ -50,28 +45,9 @@ const (
 // Load returns what directory dir remembers of the root at path root, newest
 // first; nothing if there is no such file.
 func Load(dir, root string) ([]Entry, error) {
-	d, closeAll, err := open(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cache %s: %w", dir, err)
-	}
-	defer closeAll()
-	f, st, err := d.OpenFile(fileName(root))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cache %s: %w", dir, err)
-	}
-	defer func() { _ = f.Close() }()
-	if err := owned(st); err != nil {
-		return nil, fmt.Errorf("cache %s: %s: %w", dir, fileName(root), err)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("cache %s: %w", dir, err)
+	b, err := read(dir, fileName(root), maxSize)
+	if b == nil || err != nil {
+		return nil, err
 	}
 	parts, err := decode(b, root)
 	if err != nil {
@@ -97,36 +73,13 @@ func decode(b []byte, root string) ([]Entry, error) {
 
 // Save remembers fresh, and of what is old whatever does not contradict it. The
 // file is replaced in one step. dir is made if its parent is there.
-func Save(dir, root string, fresh, old []Entry) (err error) {
+func Save(dir, root string, fresh, old []Entry) error {
 	parts := merge(fresh, old)
 	body, err := json.Marshal(document{Format: format, Root: root, Parts: parts})
 	if err != nil {
 		return err
 	}
-	if err := host.MakePrivate(dir); err != nil {
-		return fmt.Errorf("cache %s: %w", dir, err)
-	}
-	d, closeAll, err := open(dir)
-	if err != nil {
-		return fmt.Errorf("cache %s: %w", dir, err)
-	}
-	defer closeAll()
-	name := fileName(root)
-	if err := d.Remove(name + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cache %s: %w", dir, err)
-	}
-	f, err := d.Create(name + ".new")
-	if err != nil {
-		return fmt.Errorf("cache %s: %w", dir, err)
-	}
-	_, err = fmt.Fprintf(f, "%s\n%s", digestOf(body), body)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("cache %s: %w", dir, err)
-	}
-	if err := errors.Join(d.Rename(name+".new", d, name), d.Sync()); err != nil {
-		return fmt.Errorf("cache %s: %w", dir, err)
-	}
-	return nil
+	return write(dir, fileName(root), append([]byte(digestOf(body)+"\n"), body...))
 }
 
 func merge(fresh, old []Entry) []Entry {
@@ -147,31 +100,4 @@ func fileName(root string) string { return digestOf([]byte(root))[:16] + ".json"
 func digestOf(b []byte) string {
 	sum := blake3.Sum256(b)
 	return hex.EncodeToString(sum[:])
-}
-
-// open opens directory dir, if nobody else can write to it.
-func open(dir string) (*host.Dir, func(), error) {
-	root, err := host.OpenRoot(dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	d, err := root.OpenDir("/")
-	if err == nil {
-		var st host.Stat
-		if st, err = d.Self(); err == nil {
-			err = owned(st)
-		}
-		if err == nil {
-			return d, func() { _, _ = d.Close(), root.Close() }, nil
-		}
-		_ = d.Close()
-	}
-	return nil, nil, errors.Join(err, root.Close())
-}
-
-func owned(st host.Stat) error {
-	if int(st.Uid) != unix.Geteuid() || st.Perm()&0o022 != 0 {
-		return ErrUnsafe
-	}
-	return nil
 }

@@ -58,13 +58,17 @@ func (r *Repository) explain(what string, err error) error {
 // plain leaves out of a message the address of the request, which says little and may
 // hold what opens an upload.
 func plain(err error) error {
+	if errors.Is(err, errdef.ErrNotFound) {
+		return &said{text: "not there", err: err}
+	}
 	var answer *errcode.ErrorResponse
 	if errors.As(err, &answer) {
-		text := http.StatusText(answer.StatusCode)
-		if len(answer.Errors) > 0 {
-			text = answer.Errors.Error()
+		text := []string{fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode))}
+		for _, one := range answer.Errors {
+			one.Detail = nil // it is for programs
+			text = append(text, one.Error())
 		}
-		return &said{text: fmt.Sprintf("%d %s", answer.StatusCode, text), err: err}
+		return &said{text: strings.Join(text, ": "), err: err}
 	}
 	var request interface {
 		Unwrap() error

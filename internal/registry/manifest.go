@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -86,6 +87,10 @@ func (r *Repository) Tags(ctx context.Context) ([]string, error) {
 			return nil
 		})
 	})
+	var e *Error
+	if errors.As(err, &e) && status(err) == http.StatusNotFound {
+		e.Cause, e.Advice = "nothing was ever pushed there", "push a snapshot to it: xcrate push SRC "+r.ref.At()
+	}
 	slices.Sort(tags)
 	return tags, err
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -13,7 +14,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
-// Push sends the snapshot of the manifest desc, then sets tags, in order. The manifest
+// Push sends the snapshot of the manifest desc, then sets tags, latest last. The manifest
 // goes when all blobs are there, so whoever sees it sees all. What the registry has
 // already is not sent; mount is another repository of it that may have blobs, "" if
 // there is none. It returns how many bytes of blobs were sent.
@@ -29,6 +30,8 @@ func (r *Repository) Push(ctx context.Context, from Source, desc ocispec.Descrip
 		ctx = auth.AppendRepositoryScope(ctx, other, auth.ActionPull)
 	}
 	r.sent.Store(0)
+	// Who watches for the newest finds its own tag there too.
+	tags = slices.SortedStableFunc(slices.Values(tags), func(a, b string) int { return isLatest(a) - isLatest(b) })
 	g, groupCtx := errgroup.WithContext(ctx)
 	g.SetLimit(max(r.opt.Parallel, 1))
 	seen := map[digest.Digest]bool{}
@@ -48,6 +51,13 @@ func (r *Repository) Push(ctx context.Context, from Source, desc ocispec.Descrip
 		err = r.putManifest(ctx, desc, b, name)
 	}
 	return r.sent.Load(), err
+}
+
+func isLatest(tag string) int {
+	if tag == Latest {
+		return 1
+	}
+	return 0
 }
 
 // sourceManifest reads a manifest where it comes from.

@@ -105,7 +105,9 @@ func TestPushGoesOnInAnotherRun(t *testing.T) {
 	if len(first.sessions) != 1 {
 		t.Fatalf("%d sessions are kept, want 1", len(first.sessions))
 	}
+	f.mu.Lock()
 	f.fault = nil
+	f.mu.Unlock()
 	next := f.open(func(o *Options) { o.Sessions = first.sessions })
 	next.push(s)
 	if f.received != 8<<20+2 {
