@@ -9,6 +9,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 CRANE         = github.com/google/go-containerregistry/cmd/crane@v0.22.1
 ORAS          = oras.land/oras/cmd/oras@v1.3.6
+REGCTL        = github.com/regclient/regclient/cmd/regctl@v0.11.7
 
 # The program is static and says nothing of the place it was built in. The version is given by -X, so the stamp of the
 # version control system would only make a build from a copy differ.
@@ -76,16 +77,16 @@ cover: ## write bin/cover.html and print the coverage
 repro: ## build twice in two directories and compare the bytes
 	bash .ci/repro '$(VERSION)'
 
-# Readers of OCI layouts that are not ours. Tests find them on PATH and skip without them, except on CI.
-tools: $(TOOLS)/$(notdir $(CRANE)) $(TOOLS)/$(notdir $(ORAS))
+# Readers of OCI layouts and clients of registries that are not ours. Tests find them on PATH and skip without them, except on CI.
+tools: $(TOOLS)/$(notdir $(CRANE)) $(TOOLS)/$(notdir $(ORAS)) $(TOOLS)/$(notdir $(REGCTL))
 
 # One stamp a version, so that a new pin installs anew. Without a network the tests go on with skips.
-$(TOOLS)/$(notdir $(CRANE)): Makefile
+$(TOOLS)/$(notdir $(CRANE)): TOOL = $(CRANE)
+$(TOOLS)/$(notdir $(ORAS)): TOOL = $(ORAS)
+$(TOOLS)/$(notdir $(REGCTL)): TOOL = $(REGCTL)
+$(TOOLS)/$(notdir $(CRANE)) $(TOOLS)/$(notdir $(ORAS)) $(TOOLS)/$(notdir $(REGCTL)): Makefile
 	@mkdir -p $(TOOLS)
-	@CGO_ENABLED=0 GOFLAGS= GOBIN=$(TOOLS) go install $(CRANE) && touch $@ || test "$$CI" != true
-$(TOOLS)/$(notdir $(ORAS)): Makefile
-	@mkdir -p $(TOOLS)
-	@CGO_ENABLED=0 GOFLAGS= GOBIN=$(TOOLS) go install $(ORAS) && touch $@ || test "$$CI" != true
+	@CGO_ENABLED=0 GOFLAGS= GOBIN=$(TOOLS) go install $(TOOL) && touch $@ || test "$$CI" != true
 $(TOOLS)/$(notdir $(GOLANGCI_LINT)): Makefile
 	@mkdir -p $(TOOLS)
 	CGO_ENABLED=0 GOFLAGS= GOBIN=$(TOOLS) go install $(GOLANGCI_LINT)

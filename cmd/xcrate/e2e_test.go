@@ -231,7 +231,7 @@ func TestNoSecretInTheOpen(t *testing.T) {
 // layerText returns one layer decompressed.
 func layerText(t *testing.T, ref, kind string) []byte {
 	t.Helper()
-	s, err := openSnapshot(t.Context(), ref, sourceOptions{})
+	s, err := new(app).openSnapshot(t.Context(), ref, sourceOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func TestEditedTable(t *testing.T) {
 func repack(t *testing.T, from, to string, edit func(name, content string) string) {
 	t.Helper()
 	ctx := t.Context()
-	s, err := openSnapshot(ctx, from, sourceOptions{})
+	s, err := new(app).openSnapshot(ctx, from, sourceOptions{})
 	fail(t, err)
 	defer func() { fail(t, s.Close()) }()
 	w, err := layout.Create(to, layout.Options{})

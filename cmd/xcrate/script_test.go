@@ -91,12 +91,15 @@ func TestScripts(t *testing.T) {
 		},
 		RequireExplicitExec: true,
 		Condition: func(cond string) (bool, error) {
-			if cond == "root" {
+			switch cond {
+			case "root":
 				return os.Geteuid() == 0, nil
+			case "registry":
+				return hosttest.AllTests() || hosttest.HaveProgram("docker-registry", "") == nil, nil
 			}
 			return false, fmt.Errorf("condition %q", cond)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitCode, "serve": serve},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitCode, "serve": serve, "registry": startRegistry, "authfile": writeAuthFile},
 	})
 }
 
@@ -201,7 +204,7 @@ func flipBit(file, bit string) error {
 // layerDigests prints kind and digest of every layer of the only snapshots in
 // a layout's index, for comparing two of them.
 func layerDigests(dir string) error {
-	s, err := openSnapshot(context.Background(), dir, sourceOptions{})
+	s, err := new(app).openSnapshot(context.Background(), dir, sourceOptions{})
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 )
 
@@ -58,8 +59,10 @@ func (r *Repository) explain(what string, err error) error {
 // plain leaves out of a message the address of the request, which says little and may
 // hold what opens an upload.
 func plain(err error) error {
-	if errors.Is(err, errdef.ErrNotFound) {
-		return &said{text: "not there", err: err}
+	for inner, text := range map[error]string{errdef.ErrNotFound: "not there", auth.ErrBasicCredentialNotFound: "nobody logged in"} {
+		if errors.Is(err, inner) {
+			return &said{text: text, err: err}
+		}
 	}
 	var answer *errcode.ErrorResponse
 	if errors.As(err, &answer) {
@@ -129,7 +132,11 @@ func (r *Repository) translate(err error) (cause, advice string) {
 }
 
 func (r *Repository) translateStatus(err error) (cause, advice string) {
-	switch status(err) {
+	code := status(err)
+	if errors.Is(err, auth.ErrBasicCredentialNotFound) {
+		code = http.StatusUnauthorized
+	}
+	switch code {
 	case http.StatusUnauthorized:
 		return "it does not know who you are", "log in: podman login " + r.ref.Host + ",\nor say who you are: --username NAME --password-stdin"
 	case http.StatusForbidden:
@@ -143,7 +150,7 @@ func (r *Repository) translateStatus(err error) (cause, advice string) {
 	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		return "it does not do that", "see what it can do: xcrate registry check " + r.ref.At()
 	}
-	if status(err) >= 500 {
+	if code >= 500 {
 		return "the fault is on its side", "look at its logs and its disk; nothing that is there has to be sent again;\nkeep trying: --retry-for 2h"
 	}
 	if errors.Is(err, errdef.ErrNotFound) {
