@@ -155,6 +155,7 @@ func (d *download) from(resp *http.Response) (io.ReadCloser, error) {
 		if err := d.checkSize(resp.ContentLength); err != nil {
 			return nil, err
 		}
+		d.noRange = d.noRange || d.at > 0
 		// The prefix was verified, or is going to be, by who has it.
 		if _, err := io.CopyN(io.Discard, resp.Body, d.at); err != nil {
 			return nil, fmt.Errorf("bytes before %d: %w", d.at, unexpected(err))

@@ -137,6 +137,11 @@ func (r *Repository) translateStatus(err error) (cause, advice string) {
 		code = http.StatusUnauthorized
 	}
 	switch code {
+	case http.StatusBadRequest:
+		var answer *errcode.ErrorResponse
+		if r.opt.PlainHTTP && errors.As(err, &answer) && len(answer.Errors) == 0 { // it is no registry that says so
+			return "it may speak TLS", "leave out --plain-http"
+		}
 	case http.StatusUnauthorized:
 		return "it does not know who you are", "log in: podman login " + r.ref.Host + ",\nor say who you are: --username NAME --password-stdin"
 	case http.StatusForbidden:

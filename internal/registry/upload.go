@@ -47,7 +47,6 @@ type upload struct {
 
 	chunk int64 // bytes of the next request
 	least int64 // that the registry takes in one, but the last
-	buf   []byte
 	src   io.ReadCloser
 	pos   int64 // of src
 }
@@ -220,13 +219,12 @@ func (u *upload) patch(ctx context.Context) error {
 	req.Header.Set("Content-Range", fmt.Sprintf("%d-%d", u.sent, u.sent+int64(len(b))-1))
 	resp, err := u.r.request(req)
 	if err != nil {
-		u.buf = nil // an answer may come while it is still read
 		return u.broken(err)
 	}
 	sent, ok := rangeEnd(resp.Header)
 	switch {
 	case !ok:
-		sent, u.buf = u.sent+int64(len(b)), nil
+		sent = u.sent + int64(len(b))
 	case sent <= u.sent || sent > u.sent+int64(len(b)):
 		u.unsure = true
 		return fmt.Errorf("bytes from %d: it says it has %d: %w", u.sent, sent, errAgain)
@@ -282,7 +280,7 @@ func (u *upload) put(ctx context.Context) error {
 	}
 	_, err = u.r.request(req)
 	if err != nil {
-		u.at, u.buf = nil, nil // what it has of it is lost
+		u.at = nil // what it has of it is lost
 		u.closeSource()
 	}
 	return u.ended(ctx, err)

@@ -5,24 +5,22 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 )
 
-// read returns the next n bytes of the blob that the registry does not have. They stay
-// in memory until it has them.
+// read returns the next n bytes of the blob that the registry does not have, in memory
+// of their own: net/http may still read those of a request that was answered early.
 func (u *upload) read(ctx context.Context, n int64) ([]byte, error) {
 	if u.src == nil || u.pos != u.sent {
 		if err := u.openSource(ctx, u.sent); err != nil {
 			return nil, err
 		}
 	}
-	if int64(cap(u.buf)) < n {
-		u.buf = make([]byte, n)
-	}
-	b := u.buf[:n]
+	b := make([]byte, n)
 	got, err := io.ReadFull(u.src, b)
 	u.pos += int64(got)
 	if err != nil {
@@ -76,7 +74,7 @@ func rangeEnd(h http.Header) (int64, bool) {
 	text := strings.TrimPrefix(strings.TrimPrefix(h.Get("Range"), "bytes="), "bytes ")
 	first, last, found := strings.Cut(text, "-")
 	n, err := strconv.ParseInt(last, 10, 64)
-	if !found || first != "0" || err != nil || n < 0 {
+	if !found || first != "0" || err != nil || n < 0 || n == math.MaxInt64 {
 		return 0, false
 	}
 	if n == 0 {
