@@ -16,7 +16,7 @@ import (
 )
 
 // xcrate runs the program in this process and checks its exit code.
-func xcrate(t *testing.T, code int, args ...string) string {
+func xcrate(t testing.TB, code int, args ...string) string {
 	t.Helper()
 	var out, errs bytes.Buffer
 	if got := run(append([]string{"xcrate"}, args...), strings.NewReader(""), &out, &errs); got != code {

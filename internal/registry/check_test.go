@@ -52,13 +52,17 @@ func TestCheck(t *testing.T) {
 		{"too small for anything", func(f *fake) { f.most = 10 }, []string{"FAIL push: it, or a proxy before it, takes no requests of that size"}},
 		{"referrers", refuse(http.MethodGet, "referrers", http.StatusOK), []string{"ok referrers"}},
 		{"wrong clock", func(f *fake) {
-			f.header = func(_ *http.Request, h http.Header) { h.Set("Date", time.Date(2026, 1, 2, 5, 4, 5, 0, time.UTC).Format(http.TimeFormat)) }
+			f.header = func(_ *http.Request, h http.Header) {
+				h.Set("Date", time.Date(2026, 1, 2, 5, 4, 5, 0, time.UTC).Format(http.TimeFormat))
+			}
 		}, []string{"note clock: its clock and ours are 2h0m0s apart"}},
 		{"down", refuse(http.MethodGet, "/v2/", http.StatusServiceUnavailable), []string{"FAIL connection: the fault is on its side"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFake(t)
-			f.header = func(_ *http.Request, h http.Header) { h.Set("Date", time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Format(http.TimeFormat)) }
+			f.header = func(_ *http.Request, h http.Header) {
+				h.Set("Date", time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Format(http.TimeFormat))
+			}
 			test.setUp(f)
 			got := findings(f.open().Check(t.Context()))
 			for _, want := range test.want {

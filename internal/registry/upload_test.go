@@ -145,7 +145,7 @@ func TestPushWithAnOldSession(t *testing.T) {
 		"foreign": `{"location":"http://elsewhere/v2/mn/c7/blobs/uploads/1"}`,
 		"garbage": `{"location":`,
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, func(_ *testing.T) {
 			clear(f.blobs)
 			clear(f.manifests)
 			c.done = 0
