@@ -52,7 +52,7 @@ func (o *registryOptions) define(f *pflag.FlagSet, withCA bool) {
 	f.StringVar(&o.username, "username", "", "log in as `NAME`\n(default: what podman or docker login kept)")
 	f.BoolVar(&o.passwordStdin, "password-stdin", false, "read the password from standard input")
 	if withCA {
-		f.StringVar(&o.caFile, "ca-file", "", "trust servers by the certificates in `FILE` (PEM)")
+		f.StringVar(&o.caFile, "ca-file", "", "trust servers by the certificates in\n`FILE` (PEM)")
 	}
 	f.StringVar(&o.clientCert, "client-cert", "", "this client's certificate is in `FILE` (PEM)")
 	f.StringVar(&o.clientKey, "client-key", "", "and its key in `FILE` (PEM)")
@@ -60,7 +60,8 @@ func (o *registryOptions) define(f *pflag.FlagSet, withCA bool) {
 	f.BoolVar(&o.plainHTTP, "plain-http", false, "speak HTTP, without TLS")
 	f.DurationVar(&o.retryFor, "retry-for", registry.DefaultRetryFor, "keep trying for `TIME` when nothing moves\n(2h, 30m; default 5m)")
 	f.Lookup("retry-for").DefValue = "0s"
-	f.IntVar(&o.parallel, "parallel", registry.DefaultParallel, "send or fetch `N` blobs side by side")
+	f.IntVar(&o.parallel, "parallel", registry.DefaultParallel, "send or fetch `N` blobs side by side\n(default: 4)")
+	f.Lookup("parallel").DefValue = "0"
 }
 
 // check finds what does not fit together.
