@@ -58,8 +58,8 @@ func newPush(a *app) *cobra.Command {
 		Use:   "push SRC HOST/REPOSITORY[:TAG]",
 		Short: "Send a snapshot to a registry",
 		Long: `Send a snapshot to a registry. Blobs that are there are not sent; an upload that
-breaks goes on at the byte where it was, in another run too. The tag is set last,
-when all is there.`,
+breaks goes on at the byte where it was, in another run too. The tag is set
+last, when all is there.`,
 		Example: `  xcrate push /media/usb registry.example/mn/cluster7
   xcrate push /backup/mn:before-upgrade registry.example:5000/mn/cluster7:v2`,
 		Args: args("SRC", "HOST/REPOSITORY"),
