@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -18,23 +17,6 @@ import (
 	"github.com/xcrate/xcrate/internal/iso9660"
 	"github.com/xcrate/xcrate/internal/progress"
 )
-
-// Companion is a file beside the layout's own: the program, the script that runs it,
-// a page to read.
-type Companion struct {
-	Name string
-	Mode fs.FileMode // permission bits
-	// Content is what is in it, if it is not the content of Blob.
-	Content []byte
-	Blob    *ocispec.Descriptor
-}
-
-func (c Companion) size() int64 {
-	if c.Blob != nil {
-		return c.Blob.Size
-	}
-	return int64(len(c.Content))
-}
 
 // PackOptions say how Pack writes a snapshot.
 type PackOptions struct {

@@ -193,7 +193,7 @@ func (a *app) copyTo(ctx context.Context, s *source, dest place, o copyOptions) 
 	case o.media.packed(dest):
 		return result, pack(ctx, s, dest, o.media, p, result)
 	}
-	return result, copyToLayout(ctx, s, dest, o, p, result)
+	return result, a.copyToLayout(ctx, s, dest, o, p, result)
 }
 
 func (a *app) copyToRegistry(ctx context.Context, s *source, dest place, o copyOptions, p progress.Sink, result *copyResult) error {
@@ -212,7 +212,7 @@ func (a *app) copyToRegistry(ctx context.Context, s *source, dest place, o copyO
 
 // copyToLayout adds s to the layout at dest. What was copied before an error stays, so
 // that the next run has less to do.
-func copyToLayout(ctx context.Context, s *source, dest place, o copyOptions, p progress.Sink, result *copyResult) (err error) {
+func (a *app) copyToLayout(ctx context.Context, s *source, dest place, o copyOptions, p progress.Sink, result *copyResult) (err error) {
 	var written counter
 	w, err := layout.Create(dest.Path, layout.Options{Stored: func(desc ocispec.Descriptor, fresh bool) {
 		if fresh {
@@ -235,7 +235,10 @@ func copyToLayout(ctx context.Context, s *source, dest place, o copyOptions, p p
 		return err
 	}
 	result.Written = written.get()
-	return w.Commit(ctx, s.indexEntry(), o.tags...)
+	if err := w.Commit(ctx, s.indexEntry(), o.tags...); err != nil {
+		return err
+	}
+	return a.place(ctx, w, dest.Path, s.Snapshot, o.tags)
 }
 
 // indexEntry is the descriptor of s as an index lists it, whatever it came from said.
@@ -253,9 +256,13 @@ func pack(ctx context.Context, s *source, dest place, m mediaOptions, p progress
 	if err != nil {
 		return err
 	}
+	beside, err := companions(s.Snapshot, result.Tags, nil)
+	if err != nil {
+		return err
+	}
 	p.Phase("writing", s.Size())
 	result.Volumes, err = layout.Pack(ctx, s, s.indexEntry(), s.Manifest, filepath.Clean(dest.Path), layout.PackOptions{
-		Capacity: capacity, Image: m.image(dest), Tags: result.Tags, Created: s.Config.Created, Progress: p,
+		Capacity: capacity, Image: m.image(dest), Tags: result.Tags, Created: s.Config.Created, Companions: beside, Progress: p,
 	})
 	if errors.Is(err, fs.ErrExist) {
 		return hint(err, "choose another name, or remove what is there")

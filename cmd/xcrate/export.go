@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
@@ -47,6 +48,9 @@ type exportOptions struct {
 	hooks    hookOptions
 	media    mediaOptions
 	registry registryOptions
+	tool     toolOptions
+	// staged says that the layout is only on its way to another place.
+	staged bool
 }
 
 func newExport(a *app) *cobra.Command {
@@ -93,6 +97,7 @@ that nobody touched since are not even read.`,
 	f.BoolVar(&o.unreadable, "ignore-unreadable", false, "go on without files that cannot be read,\nand list them")
 	o.hooks.flags(f)
 	o.media.flags(f)
+	o.tool.flags(f)
 	f.BoolVar(&o.json, "json", false, "print the result as JSON")
 	o.registry.flags(cmd)
 	return cmd
@@ -115,7 +120,7 @@ func runExport(ctx context.Context, a *app, dest string, o exportOptions) (err e
 	if err != nil || o.workers < 0 {
 		return usage(cmp.Or(err, fmt.Errorf("%d workers: at least 1", o.workers)), "see: xcrate export --help")
 	}
-	if err := cmp.Or(o.hooks.check("export"), o.registry.check()); err != nil {
+	if err := cmp.Or(o.hooks.check("export"), o.registry.check(), o.tool.check()); err != nil {
 		return err
 	}
 	root, err := openRoot(o.root)
@@ -185,7 +190,10 @@ func (a *app) writeLayout(ctx context.Context, root *host.Root, dest string, how
 	if err != nil {
 		return nil, errors.Join(err, w.Abort())
 	}
-	return s, w.Close()
+	if !o.staged {
+		err = a.placeBeside(ctx, w, dest, s.desc, s.Tags)
+	}
+	return s, errors.Join(err, w.Close())
 }
 
 // exported is what an export wrote.
@@ -204,6 +212,8 @@ type exported struct {
 	Volumes []layout.Packed `json:"volumes,omitempty"`
 	// Hooks are what was run before and after.
 	Hooks []hooks.Result `json:"hooks"`
+
+	desc ocispec.Descriptor
 }
 
 func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, dest string, o exportOptions, compression layers.Compression) (_ *exported, err error) {
@@ -283,7 +293,12 @@ func (a *app) serviceStates(ctx context.Context, root *host.Root, roles []stack.
 
 // commit ties what was captured together and lists it in the layout.
 func (a *app) commit(ctx context.Context, w *layout.Writer, c *layers.Captured, dest string, o exportOptions) (*exported, error) {
-	desc, err := artifact.Pack(ctx, w, c.Config, c.Layers)
+	tool, err := a.addTool(ctx, w, c.Config.Host.Arch, o.tool)
+	if err != nil {
+		return nil, err
+	}
+	all := append(c.Layers, tool...)
+	desc, err := artifact.Pack(ctx, w, c.Config, all)
 	if err != nil {
 		return nil, err
 	}
@@ -299,7 +314,7 @@ func (a *app) commit(ctx context.Context, w *layout.Writer, c *layers.Captured, 
 	}
 	return &exported{
 		Place: dest, Tags: tags, Digest: desc.Digest.String(), Snapshot: c.Config,
-		Layers: len(c.Layers), Places: append([]layers.Place{}, c.Places...), Reused: c.Reused, ReusedBytes: c.ReusedBytes,
+		Layers: len(all), Places: append([]layers.Place{}, c.Places...), Reused: c.Reused, ReusedBytes: c.ReusedBytes, desc: desc,
 	}, nil
 }
 

@@ -63,11 +63,17 @@ changes nothing.`,
 			if o.resume && len(given) == 0 {
 				return nil
 			}
+			if len(given) == 0 && a.beside != "" {
+				return nil
+			}
 			return args("SRC")(cmd, given)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.resume {
 				return runResume(cmd, a, args, o)
+			}
+			if len(args) == 0 {
+				args = []string{a.beside}
 			}
 			if err := checkPlanFlags(cmd, o); err != nil {
 				return err

@@ -64,6 +64,9 @@ func (a *app) run(args []string) int {
 	// Everything made here may hold secrets, and some of it is made by
 	// libraries that rely on the umask.
 	syscall.Umask(0o077)
+	if filepath.Base(args[0]) == toolName {
+		a.beside = a.ownLayout()
+	}
 	args = verbFromName(args)
 	a.forPrograms(asksForJSON(args))
 	if a.events != nil {
@@ -101,6 +104,7 @@ type app struct {
 	program  string // this program's file, which the first boot of a root runs
 	quiet    bool
 	answers  *bufio.Reader // of who is asked, nil before the first question
+	beside   string        // the layout that this program lies in, as xcatimport on a stick
 	password string        // for a registry, "" before it was asked for
 
 	events   *progress.Events // what err is with --json, else nil

@@ -29,8 +29,8 @@ func newRegistryCheck(a *app) *cobra.Command {
 		Use:   "check HOST/REPOSITORY",
 		Short: "Try what pushing and pulling need, and say what will not work",
 		Long: `Try what pushing and pulling need: the connection, who you are, chunks that go
-on after a break, the clock. A blob of a few bytes is sent for that, which belongs
-to no snapshot; the registry sweeps it.`,
+on after a break, the clock. A blob of a few bytes is sent, which belongs to no
+snapshot; the registry sweeps it.`,
 		Example: `  xcrate registry check registry.example/mn/cluster7
   xcrate registry check registry.example:5000/mn/cluster7 --ca-file site.pem`,
 		Args: args("HOST/REPOSITORY"),

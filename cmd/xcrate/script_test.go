@@ -99,7 +99,7 @@ func TestScripts(t *testing.T) {
 			}
 			return false, fmt.Errorf("condition %q", cond)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitCode, "serve": serve, "registry": startRegistry, "authfile": writeAuthFile},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitCode, "serve": serve, "registry": startRegistry, "buildxcrate": buildXcrate, "mount": mount, "authfile": writeAuthFile},
 	})
 }
 

@@ -73,6 +73,7 @@ func (a *app) writeStaged(ctx context.Context, root *host.Root, p place, o expor
 		return nil, err
 	}
 	dir := a.stagingDir(p, o)
+	o.staged = true
 	s, err := a.writeLayout(ctx, root, dir, layout.Options{Parents: p.remote != nil}, o, compression)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/pflag"
+
+	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/internal/host"
+	"github.com/xcrate/xcrate/layout"
+)
+
+// toolOptions say which program goes along with a snapshot, so that a machine without
+// one can put it back.
+type toolOptions struct {
+	file string // "" for this program itself
+	none bool
+}
+
+func (o *toolOptions) flags(f *pflag.FlagSet) {
+	f.StringVar(&o.file, "tool", "", "take along the program in `FILE`, not this one\n(for a node of another architecture)")
+	f.BoolVar(&o.none, "no-tool", false, "take no program along")
+}
+
+func (o *toolOptions) check() error {
+	if o.none && o.file != "" {
+		return usage(errors.New("--no-tool with --tool"), "leave one out")
+	}
+	return nil
+}
+
+// errTool says that a program is none that can go along.
+var errTool = errors.New("cannot go along")
+
+// machines are the architectures of ELF, as uname names them.
+func machines() map[string]elf.Machine {
+	return map[string]elf.Machine{
+		"x86_64": elf.EM_X86_64, "aarch64": elf.EM_AARCH64, "ppc64le": elf.EM_PPC64, "ppc64": elf.EM_PPC64,
+		"i686": elf.EM_386, "s390x": elf.EM_S390, "riscv64": elf.EM_RISCV,
+	}
+}
+
+// addTool stores the program as a layer for a node of architecture arch, and returns
+// it; nil if there is none to take along.
+func (a *app) addTool(ctx context.Context, w *layout.Writer, arch string, o toolOptions) (_ []ocispec.Descriptor, err error) {
+	file := o.file
+	if file == "" {
+		file = a.program
+	}
+	if o.none || file == "" {
+		return nil, nil
+	}
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return nil, err
+	}
+	f, closeAll, err := openFile(abs)
+	if err == nil {
+		defer func() { err = errors.Join(err, closeAll()) }()
+		err = checkTool(f, arch)
+	}
+	switch {
+	case errors.Is(err, errTool) && o.file == "":
+		a.note("program %s: %v; another one: --tool FILE", file, err)
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("program %s: %w", file, err)
+	}
+	desc, err := w.PutBlob(ctx, artifact.TypeTool, func(to io.Writer) error {
+		_, err := io.Copy(to, f)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("program %s: %w", file, err)
+	}
+	return []ocispec.Descriptor{artifact.LayerDescriptor(desc, artifact.KindTool, 1, 1)}, nil
+}
+
+// checkTool makes sure that a program runs on any machine of architecture arch.
+func checkTool(f io.ReaderAt, arch string) error {
+	program, err := elf.NewFile(f)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errTool, err)
+	}
+	if want, known := machines()[arch]; !known || program.Machine != want {
+		return fmt.Errorf("%w: it is for %v, the node is %s", errTool, program.Machine, arch)
+	}
+	for _, p := range program.Progs {
+		if p.Type == elf.PT_INTERP {
+			return fmt.Errorf("%w: it needs libraries of this machine", errTool)
+		}
+	}
+	return nil
+}
+
+// openFile opens a file of this machine.
+func openFile(abs string) (*host.File, func() error, error) {
+	root, err := host.OpenRoot("/")
+	if err != nil {
+		return nil, nil, err
+	}
+	d, name, err := root.OpenParent(abs)
+	if err != nil {
+		return nil, nil, errors.Join(err, root.Close())
+	}
+	f, _, err := d.OpenFile(name)
+	if err != nil {
+		return nil, nil, errors.Join(err, d.Close(), root.Close())
+	}
+	return f, func() error { return errors.Join(f.Close(), d.Close(), root.Close()) }, nil
+}
