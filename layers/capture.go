@@ -93,6 +93,10 @@ type Options struct {
 	// Settle is how long a file must have been left alone before Now for its
 	// times to be believed.
 	Settle time.Duration
+	// Room is asked, before packages and before files are written, whether there is
+	// space for about need bytes more in so many blobs; an error ends the capture. nil
+	// asks nobody.
+	Room func(need int64, blobs int) error
 	// Workers is how many parts are written side by side, 0 for one per core.
 	// The result does not depend on it.
 	Workers int

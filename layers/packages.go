@@ -52,6 +52,11 @@ func (c *capture) packages(ctx context.Context) (err error) {
 	for _, p := range s.taken {
 		total += p.Size
 	}
+	if c.o.Room != nil {
+		if err := c.o.Room(c.growth(artifact.KindPackages, total, 0), 1); err != nil {
+			return err
+		}
+	}
 	c.o.Progress.Phase("packages", total)
 	return c.repository(ctx, s.taken, keys)
 }

@@ -63,6 +63,9 @@ func (t *treeSet) write(ctx context.Context, kinds ...artifact.Kind) error {
 	if err != nil {
 		return err
 	}
+	if err := t.room(ctx, spans, written); err != nil {
+		return err
+	}
 	if err := t.writeSpans(ctx, spans, written); err != nil {
 		return err
 	}

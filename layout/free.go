@@ -11,13 +11,9 @@ import (
 
 // Free returns how many bytes an unprivileged writer could still put on the
 // filesystem of dir; what is reserved for root does not count. A dir that does
-// not exist yet is measured where Create would make it: at its parent.
+// not exist yet is measured where Create would make it.
 func Free(dir string) (uint64, error) {
-	var s unix.Statfs_t
-	err := unix.Statfs(dir, &s)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = unix.Statfs(filepath.Dir(filepath.Clean(dir)), &s)
-	}
+	s, err := statfs(dir)
 	if err != nil {
 		return 0, fmt.Errorf("free space of %s: %w", dir, err)
 	}
@@ -28,4 +24,14 @@ func Free(dir string) (uint64, error) {
 		unit = s.Bsize
 	}
 	return s.Bavail * uint64(unit), nil
+}
+
+// statfs tells of the filesystem of dir, or of the next directory above it that exists.
+func statfs(dir string) (s unix.Statfs_t, err error) {
+	for dir = filepath.Clean(dir); ; dir = filepath.Dir(dir) {
+		err = unix.Statfs(dir, &s)
+		if !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
+			return s, err
+		}
+	}
 }

@@ -229,13 +229,13 @@ func TestFree(t *testing.T) {
 		t.Fatalf("%d bytes, %v", free, err)
 	}
 	put(t, filepath.Join(dir, "f"), strings.Repeat("x", 256<<10))
-	for _, place := range []string{dir, filepath.Join(dir, "new")} {
+	for _, place := range []string{dir, filepath.Join(dir, "new"), filepath.Join(dir, "no", "such")} {
 		less, err := Free(place)
 		if err != nil || free-less != 256<<10 {
 			t.Errorf("%s: %d bytes, %v; %d before", place, less, err, free)
 		}
 	}
-	if _, err := Free(filepath.Join(dir, "no", "such")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Free(filepath.Join(dir, "f", "such")); !errors.Is(err, syscall.ENOTDIR) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -299,6 +299,15 @@ func (w *Writer) finish(f *os.File, b []byte) error {
 	return w.ops.sync(f)
 }
 
+// Blobs counts the blobs that are there.
+func (w *Writer) Blobs() int {
+	names, err := w.store.names(blobsDir)
+	if err != nil {
+		return 0 // whoever writes the next one hears of it
+	}
+	return len(names)
+}
+
 // Has reports whether a blob of desc's name and size is there. Its content is
 // not read.
 func (w *Writer) Has(desc ocispec.Descriptor) bool {

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // fileTree is where the files of a layout are read: a directory, or an image of one.
@@ -15,6 +17,8 @@ type fileTree interface {
 	lstat(name string) (fs.FileInfo, error)
 	// open opens name and does not wait for the other end of a FIFO.
 	open(name string) (file, error)
+	// uncache makes the system forget what it keeps of name in memory.
+	uncache(name string) error
 	io.Closer
 }
 
@@ -37,7 +41,25 @@ func (t dirTree) open(name string) (file, error) {
 	return f, nil
 }
 
+func (t dirTree) uncache(name string) error {
+	f, err := t.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(forget(f), f.Close())
+}
+
 func (t dirTree) Close() error { return t.root.Close() }
+
+// forget drops the pages of f that are on the medium already: what was not synced stays.
+// Some filesystems keep no pages, and say so.
+func forget(f *os.File) error {
+	err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
+		return nil
+	}
+	return err
+}
 
 // imageTree is the directory tree of an image in a file.
 type imageTree struct {
@@ -58,5 +80,7 @@ func (t imageTree) open(name string) (file, error) {
 	}
 	return at, nil
 }
+
+func (t imageTree) uncache(string) error { return forget(t.file) }
 
 func (t imageTree) Close() error { return t.file.Close() }

@@ -18,6 +18,7 @@ import (
 type copyOptions struct {
 	source sourceOptions
 	media  mediaOptions
+	stick  stickOptions
 	tags   []string
 	json   bool
 }
@@ -44,10 +45,12 @@ verified on its way.`,
   xcrate copy registry.example/mn/c7 registry.site/mn/c7`,
 		Args: args("SRC", "DEST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			o.stick.settle(cmd)
 			return runCopy(cmd.Context(), a, args[0], args[1], o)
 		},
 	}
 	o.media.flags(cmd.Flags())
+	o.stick.flags(cmd.Flags())
 	o.flags(cmd)
 	return cmd
 }
@@ -90,10 +93,12 @@ it was, in another run too, and every blob is verified.`,
 			if err := errors.Join(mustBe(args[0], true), mustBe(args[1], false)); err != nil {
 				return err
 			}
+			o.stick.settle(cmd)
 			return runCopy(cmd.Context(), a, args[0], args[1], o)
 		},
 	}
 	o.media.flags(cmd.Flags())
+	o.stick.flags(cmd.Flags())
 	o.flags(cmd)
 	return cmd
 }
@@ -144,6 +149,9 @@ func runCopy(ctx context.Context, a *app, from, to string, o copyOptions) (err e
 		return err
 	}
 	result, err := a.copyTo(ctx, s, dest, o)
+	if err == nil && dest.remote == nil {
+		err = o.stick.check(ctx, a, layout.Reference{Path: filepath.Clean(dest.Path), Digest: s.Descriptor.Digest})
+	}
 	if err != nil {
 		return err
 	}
@@ -227,7 +235,7 @@ func (a *app) copyToLayout(ctx context.Context, s *source, dest place, o copyOpt
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
 	blobs := s.blobs()
-	if err := room(w, dest.Path, blobs); err != nil {
+	if err := o.stick.roomFor(w, dest.Path, blobs); err != nil {
 		return err
 	}
 	p.Phase("copying", s.Size())

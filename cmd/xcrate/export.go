@@ -49,6 +49,7 @@ type exportOptions struct {
 	media    mediaOptions
 	registry registryOptions
 	tool     toolOptions
+	stick    stickOptions
 	// staged says that the layout is only on its way to another place.
 	staged bool
 }
@@ -75,6 +76,7 @@ that nobody touched since are not even read.`,
   xcrate export registry.example/mn/cluster7`,
 		Args: args("DEST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			o.stick.settle(cmd)
 			return runExport(cmd.Context(), a, args[0], o)
 		},
 	}
@@ -98,6 +100,7 @@ that nobody touched since are not even read.`,
 	o.hooks.flags(f)
 	o.media.flags(f)
 	o.tool.flags(f)
+	o.stick.flags(f)
 	f.BoolVar(&o.json, "json", false, "print the result as JSON")
 	o.registry.flags(cmd)
 	return cmd
@@ -174,7 +177,11 @@ func (a *app) write(ctx context.Context, root *host.Root, to place, o exportOpti
 	if to.remote != nil || o.media.packed(to) {
 		return a.writeStaged(ctx, root, to, o, compression)
 	}
-	return a.writeLayout(ctx, root, to.Path, layout.Options{}, o, compression)
+	s, err := a.writeLayout(ctx, root, to.Path, layout.Options{}, o, compression)
+	if err == nil {
+		err = o.stick.check(ctx, a, layout.Reference{Path: to.Path, Digest: s.desc.Digest})
+	}
+	return s, err
 }
 
 // writeLayout makes the layout at dest, if there is none, and exports into it.
@@ -247,6 +254,7 @@ func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, des
 		Skip: map[host.Inode]bool{inode: true}, Mounts: cleaned(o.mounts), IgnoreUnreadable: o.unreadable, TempDir: temp,
 		Runner: a.runner, Tool: "xcrate " + version, Now: a.now(), Progress: p,
 		Services: a.serviceStates, Compression: compression, Base: base, Settle: settle, Workers: o.workers,
+		Room: func(need int64, blobs int) error { return o.stick.estimated(a, w, dest, need, blobs) },
 	})
 	if errors.Is(err, layers.ErrNoServer) {
 		return nil, hint(err, "export on the machine itself, or start its server and say where: --db-server HOST")

@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
 	"github.com/xcrate/xcrate/internal/progress"
@@ -62,27 +60,11 @@ func (a *app) openIncoming(s *source, dir string) (*incoming, error) {
 		return nil, err
 	}
 	c := &incoming{app: a, to: w, progress: a.progress()}
-	err = room(w, dir, s.blobs())
+	err = new(stickOptions).roomFor(w, dir, s.blobs())
 	if err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	return c, nil
-}
-
-// room makes sure that there is space in the layout at dir for those of blobs that it
-// does not have.
-func room(w *layout.Writer, dir string, blobs []ocispec.Descriptor) error {
-	var need int64
-	for _, d := range blobs {
-		if !w.Has(d) {
-			need += d.Size
-		}
-	}
-	free, err := layout.Free(dir)
-	if err == nil && uint64(need) > free {
-		err = fmt.Errorf("layout %s: %s to come, and %s free: %w", dir, size(need), size(int64(free)), unix.ENOSPC)
-	}
-	return err
 }
 
 // incoming is a snapshot that is being copied to this machine.

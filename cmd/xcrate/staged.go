@@ -84,7 +84,10 @@ func (a *app) writeStaged(ctx context.Context, root *host.Root, p place, o expor
 		return nil, hint(err, "the snapshot is whole in %s; when that is mended:\n        xcrate copy %s %s", dir, ref, p)
 	}
 	s.Place, s.Volumes = result.Place, result.Volumes
-	return s, layout.Discard(dir)
+	if p.remote == nil {
+		err = o.stick.check(ctx, a, layout.Reference{Path: filepath.Clean(p.Path), Digest: s.desc.Digest})
+	}
+	return s, errors.Join(err, layout.Discard(dir))
 }
 
 func (a *app) copyStaged(ctx context.Context, ref string, p place, tags []string, o exportOptions) (_ *copyResult, err error) {

@@ -88,6 +88,18 @@ func (v verdict) damaged() bool {
 	return len(v.report.Problems) > 0
 }
 
+// problems lists all that is wrong.
+func (v verdict) problems() []error {
+	var all []error
+	for _, one := range v.volumes {
+		all = append(all, one.Problems...)
+	}
+	for _, one := range v.report.Problems {
+		all = append(all, one)
+	}
+	return all
+}
+
 // partial reports whether a volume is not here.
 func (v verdict) partial() bool {
 	for _, one := range v.volumes {
