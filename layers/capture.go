@@ -93,6 +93,10 @@ type Options struct {
 	// Settle is how long a file must have been left alone before Now for its
 	// times to be believed.
 	Settle time.Duration
+	// Like tells which blob part n of kind k may well be, going by an export that did
+	// not end, and Written hears of each part that is stored. Both may be nil.
+	Like    func(k artifact.Kind, n int) ocispec.Descriptor
+	Written func(k artifact.Kind, n int, desc ocispec.Descriptor)
 	// Room is asked, before packages and before files are written, whether there is
 	// space for about need bytes more in so many blobs; an error ends the capture. nil
 	// asks nobody.

@@ -137,12 +137,20 @@ func (c *capture) write(ctx context.Context, k artifact.Kind, n int, mediaType s
 		return err
 	})
 	p.desc = desc
+	if err == nil && c.o.Written != nil {
+		c.o.Written(k, n, desc)
+	}
 	return p, err
 }
 
-// like is the blob that part n of kind k may be: that of the base, where no
-// boundary before it has moved.
+// like is the blob that part n of kind k may be: that of an export that did not end, or
+// that of the base, where no boundary before it has moved.
 func (c *capture) like(k artifact.Kind, n int) ocispec.Descriptor {
+	if c.o.Like != nil {
+		if desc := c.o.Like(k, n); c.sink.Has(desc) {
+			return desc
+		}
+	}
 	if c.o.Base == nil {
 		return ocispec.Descriptor{}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,7 +23,11 @@ func (w *Writer) Close() error {
 	if !w.stop() {
 		return nil
 	}
-	return w.wrap(errors.Join(w.removeTemp(!w.committed), w.release()))
+	var err error
+	if w.committed {
+		err = w.removeStale()
+	}
+	return w.wrap(errors.Join(err, w.removeTemp(!w.committed || err != nil), w.release()))
 }
 
 // Abort ends writing as Close does, and first removes every blob this Writer
@@ -36,12 +41,17 @@ func (w *Writer) Abort() error {
 	if w.lock == nil { // Create could not lock it: all there is, is another's
 		return w.wrap(errors.Join(w.release(), w.removeDir()))
 	}
-	err := w.removeTemp(false)
-	idx, ierr := w.currentIndex()
-	if ierr == nil {
-		ierr = errors.Join(w.removeAdded(idx), w.removeMade(idx))
+	// What lists the blobs goes after them, for who is killed in between.
+	idx, err := w.currentIndex()
+	if err == nil {
+		maps.Copy(w.added, w.stale)
+		err = w.removeUnused(idx, w.added)
 	}
-	return w.wrap(errors.Join(err, ierr, w.release()))
+	err = errors.Join(err, w.removeTemp(false))
+	if idx != nil {
+		err = errors.Join(err, w.removeMade(idx))
+	}
+	return w.wrap(errors.Join(err, w.release()))
 }
 
 func (w *Writer) wrap(err error) error {
@@ -73,7 +83,7 @@ func (w *Writer) release() error {
 // writing one, or where nothing depends on what it says.
 func (w *Writer) currentIndex() (*index, error) {
 	made := w.made[ocispec.ImageIndexFile]
-	if !made && len(w.added) == 0 {
+	if !made && len(w.added) == 0 && len(w.stale) == 0 {
 		return newIndex(), nil
 	}
 	if _, err := w.store.root.Lstat(ocispec.ImageIndexFile); made && errors.Is(err, fs.ErrNotExist) {
@@ -82,9 +92,9 @@ func (w *Writer) currentIndex() (*index, error) {
 	return w.store.readIndex()
 }
 
-// removeAdded removes the blobs this Writer brought. Tools that know no lock may
-// have written to the index meanwhile and rely on them: those stay.
-func (w *Writer) removeAdded(idx *index) error {
+// removeUnused removes those of blobs that idx does not lead to. Tools that know no lock
+// may have written to the index meanwhile and rely on them: those stay.
+func (w *Writer) removeUnused(idx *index, blobs map[digest.Digest]bool) error {
 	used := map[digest.Digest]bool{}
 	for _, e := range idx.entries {
 		used[e.desc.Digest] = true
@@ -102,7 +112,7 @@ func (w *Writer) removeAdded(idx *index) error {
 		}
 	}
 	var failed []error
-	for d := range w.added {
+	for d := range blobs {
 		if used[d] {
 			continue
 		}
@@ -113,14 +123,14 @@ func (w *Writer) removeAdded(idx *index) error {
 	return errors.Join(failed...)
 }
 
-// removeTemp removes the directory of temporary files with what is in it, unless the
-// parts that Receive goes on with are to be kept.
+// removeTemp removes the directory of temporary files with what is in it, unless what
+// the next Writer goes on with is to be kept.
 func (w *Writer) removeTemp(keepParts bool) error {
 	names, err := w.store.names(tmpDir)
 	if err != nil {
 		return err
 	}
-	if keepParts && slices.ContainsFunc(names, partPattern.MatchString) {
+	if keepParts && slices.ContainsFunc(names, func(name string) bool { return partPattern.MatchString(name) || name == addedFile }) {
 		return w.sweep()
 	}
 	for _, name := range append(names, "") {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -206,4 +207,50 @@ func mount(t *testing.T, args ...string) string {
 		}
 	})
 	return dir
+}
+
+// temporary lists the temporary files of the layout at dir, but for the list of blobs
+// that no index leads to yet.
+func temporary(t *testing.T, dir string) []string {
+	t.Helper()
+	all, err := os.ReadDir(filepath.Join(dir, tmpDir))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range all {
+		if e.Name() != addedFile {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// unreferenced lists the blobs that the index does not lead to.
+func unreferenced(t *testing.T, dir string) []string {
+	t.Helper()
+	l, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	all, err := l.Snapshots(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]bool{}
+	for _, one := range all {
+		m, err := l.store.manifest(t.Context(), one.Descriptor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range Blobs(one.Descriptor, m) {
+			used[d.Digest.Encoded()] = true
+		}
+	}
+	names, err := l.store.names(blobsDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return used[name] })
 }

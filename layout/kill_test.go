@@ -119,18 +119,22 @@ func survives(t *testing.T, dir, first string) {
 	if err != nil {
 		t.Fatalf("the next writer: %v", err)
 	}
-	if names, err := w.store.names(tmpDir); err != nil || len(names) != 0 {
-		t.Fatalf("left over: %v, %v", names, err)
+	if names := temporary(t, dir); len(names) != 0 {
+		t.Fatalf("left over: %v", names)
 	}
-	two, err := write(t.Context(), w, "two")
+	// Another snapshot than the one that was not finished, so that its blobs are not used.
+	two, err := write(t.Context(), w, "three")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(w.Commit(t.Context(), two, "two", "latest"), w.Close()); err != nil {
+	if err := errors.Join(w.Commit(t.Context(), two, "three", "latest"), w.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Lstat(filepath.Join(dir, tmpDir)); !os.IsNotExist(err) {
 		t.Fatalf("%s is left: %v", tmpDir, err)
+	}
+	if unused := unreferenced(t, dir); len(unused) > 0 {
+		t.Fatalf("%d blobs are left that nothing refers to", len(unused))
 	}
 	mustVerify(t, dir, "latest", two)
 	if first != "" {

@@ -184,7 +184,13 @@ func (p *packer) files(ctx context.Context, i int) ([]iso9660.File, error) {
 		return nil, err
 	}
 	list := []Companion{{Name: ocispec.ImageLayoutFile, Mode: 0o444, Content: []byte(layoutFile)}, {Name: ocispec.ImageIndexFile, Mode: 0o444, Content: index}}
-	list = append(list, p.o.Companions...)
+	for _, c := range p.o.Companions {
+		executable := c.Mode&0o100 != 0
+		if c.Mode = 0o444; executable { // a disc is read by whoever has it
+			c.Mode = 0o555
+		}
+		list = append(list, c)
+	}
 	if !p.single() || !p.o.Image {
 		table, err := p.tableOf(i)
 		if err != nil {

@@ -156,9 +156,9 @@ func (w *Writer) keep(ctx context.Context, f **os.File, name string, desc ocispe
 	// Noted before the rename: an error after it must not hide the blob from
 	// Abort. A damaged blob that is replaced was there before, and stays.
 	if !had {
-		w.mu.Lock()
-		w.added[desc.Digest] = true
-		w.mu.Unlock()
+		if err := w.bring(desc.Digest); err != nil {
+			return false, err
+		}
 	}
 	if err := w.ops.rename(w.store.root, name, blobName(desc.Digest)); err != nil {
 		return false, err

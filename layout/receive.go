@@ -176,9 +176,9 @@ func (r *receipt) keep(f *os.File) error {
 		return w.store.at(err)
 	}
 	if _, err := w.store.root.Lstat(blobName(r.desc.Digest)); errors.Is(err, fs.ErrNotExist) {
-		w.mu.Lock()
-		w.added[r.desc.Digest] = true
-		w.mu.Unlock()
+		if err := w.bring(r.desc.Digest); err != nil {
+			return w.store.at(err)
+		}
 	}
 	if err := w.ops.rename(w.store.root, r.name, blobName(r.desc.Digest)); err != nil {
 		return w.store.at(err)

@@ -102,8 +102,8 @@ func TestReceiveGoesOn(t *testing.T) {
 	if got := read(t, blobPath(dir, desc)); !bytes.Equal(got, body) {
 		t.Error("the blob has another content")
 	}
-	if names, err := os.ReadDir(filepath.Join(dir, tmpDir)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("left behind: %v, %v", names, err)
+	if names := temporary(t, dir); len(names) > 0 {
+		t.Errorf("left behind: %v", names)
 	}
 }
 

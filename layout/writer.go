@@ -51,6 +51,7 @@ type Writer struct {
 	// any more.
 	committed bool
 	added     map[digest.Digest]bool // blobs this Writer brought, not yet committed
+	stale     map[digest.Digest]bool // blobs that Writers before brought and did not commit
 }
 
 // Create opens the layout in dir for writing and makes it if there is none: the
@@ -81,7 +82,7 @@ func create(dir string, opt Options, o ops) (*Writer, error) {
 	}
 	w := &Writer{
 		store: s, ops: o, opt: opt,
-		madeDir: made, made: map[string]bool{}, added: map[digest.Digest]bool{},
+		madeDir: made, made: map[string]bool{}, added: map[digest.Digest]bool{}, stale: map[digest.Digest]bool{},
 	}
 	if err := w.setUp(); err != nil {
 		return nil, errors.Join(err, w.Abort())
@@ -131,6 +132,9 @@ func (w *Writer) setUp() error {
 		if err := w.notVolume(); err != nil {
 			return err
 		}
+	}
+	if err := w.loadAdded(); err != nil {
+		return fmt.Errorf("layout %s: %s: %w", w.store.dir, addedFile, err)
 	}
 	if err := w.initialise(unborn); err != nil {
 		return fmt.Errorf("layout %s: %w", w.store.dir, err)
@@ -303,7 +307,7 @@ func (w *Writer) sweep() error {
 		return err
 	}
 	for _, name := range names {
-		if partPattern.MatchString(name) {
+		if partPattern.MatchString(name) || name == addedFile {
 			continue
 		}
 		if err := w.store.root.Remove(filepath.Join(tmpDir, name)); err != nil {

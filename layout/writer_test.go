@@ -301,8 +301,8 @@ func TestConcurrentPuts(t *testing.T) {
 	if names, err := w.store.names(blobsDir); err != nil || len(names) != 40 {
 		t.Errorf("%d blobs, %v", len(names), err)
 	}
-	if names, err := w.store.names(tmpDir); err != nil || len(names) != 0 {
-		t.Errorf("temporary files %v, %v", names, err)
+	if names := temporary(t, w.store.dir); len(names) != 0 {
+		t.Errorf("temporary files %v", names)
 	}
 }
 

@@ -71,7 +71,7 @@ func companions(s *artifact.Snapshot, tags []string, more []stickTool) ([]layout
 	own, found := toolOf(s)
 	if found {
 		about.Tools = []stickTool{own}
-		list = append(list, layout.Companion{Name: toolName, Mode: 0o755, Blob: &own.desc, Mark: elfMark})
+		list = append(list, layout.Companion{Name: toolName, Mode: 0o700, Blob: &own.desc, Mark: elfMark})
 	}
 	for _, t := range more {
 		if !slices.ContainsFunc(about.Tools, func(had stickTool) bool { return had.Arch == t.Arch }) {
@@ -82,7 +82,7 @@ func companions(s *artifact.Snapshot, tags []string, more []stickTool) ([]layout
 		name, text string
 		mode       fs.FileMode
 		wanted     bool
-	}{{"README.txt", readMe, 0o644, true}, {"RESTORE.sh", restoreScript, 0o755, len(about.Tools) > 0}} {
+	}{{"README.txt", readMe, 0o600, true}, {"RESTORE.sh", restoreScript, 0o700, len(about.Tools) > 0}} {
 		if !one.wanted {
 			continue
 		}

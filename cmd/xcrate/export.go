@@ -243,6 +243,7 @@ func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, des
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, closeBase()) }()
+	before := a.resumed(o.cache, root.Dir(), dest)
 	captured, err := layers.Capture(ctx, w, layers.Options{
 		Root: root, Stack: stack.XCAT(), Packages: o.packages, Auto: auto, NoPackages: none,
 		AllowMissing: o.missing, AllPackages: o.all, Repository: restore.RepositoryDir,
@@ -254,6 +255,7 @@ func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, des
 		Skip: map[host.Inode]bool{inode: true}, Mounts: cleaned(o.mounts), IgnoreUnreadable: o.unreadable, TempDir: temp,
 		Runner: a.runner, Tool: "xcrate " + version, Now: a.now(), Progress: p,
 		Services: a.serviceStates, Compression: compression, Base: base, Settle: settle, Workers: o.workers,
+		Like: before.like, Written: before.written,
 		Room: func(need int64, blobs int) error { return o.stick.estimated(a, w, dest, need, blobs) },
 	})
 	if errors.Is(err, layers.ErrNoServer) {
@@ -265,6 +267,7 @@ func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, des
 	s, err := a.commit(ctx, w, captured, dest, o)
 	if err == nil {
 		a.remember(root, o, captured.Known, known)
+		before.end()
 	}
 	return s, err
 }
