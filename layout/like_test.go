@@ -45,7 +45,9 @@ func TestPutBlobLike(t *testing.T) {
 			o := realOps()
 			write := o.write
 			o.write = func(f *os.File, p []byte) (int, error) {
-				written += len(p)
+				if filepath.Base(f.Name()) != addedFile {
+					written += len(p)
+				}
 				return write(f, p)
 			}
 			w, err := create(dir, Options{Stored: func(_ ocispec.Descriptor, f bool) { fresh = f }}, o)
@@ -71,9 +73,6 @@ func TestPutBlobLike(t *testing.T) {
 			})
 			if err != nil || desc.Digest != digest.FromBytes(c.content) || desc.Size != int64(len(c.content)) {
 				t.Fatalf("%+v, %v", desc, err)
-			}
-			if desc.Digest != like.Digest {
-				written -= len(desc.Digest) + 1 // the note of it
 			}
 			if written != c.written || fresh != c.fresh {
 				t.Errorf("%d bytes written, fresh %v; want %d, %v", written, fresh, c.written, c.fresh)
