@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -150,6 +151,39 @@ func TestStickDies(t *testing.T) {
 		t.Errorf("none of %d finished parts was reused", len(left)-len(before))
 	}
 	t.Logf("%d parts were left, %d reused, %d swept", len(left)-len(before), reused, gone)
+}
+
+// A stick vanishes in the middle of an export, as after umount -l: that is no success, and
+// when it is back the earlier snapshot is sound and the next export works.
+func TestStickVanishes(t *testing.T) {
+	t.Setenv("XCRATE_CACHE", filepath.Join(t.TempDir(), "cache"))
+	mn := filepath.Join(t.TempDir(), "mn")
+	if err := hosttest.SampleMN(mn, hosttest.SampleOptions{Nodes: 10}); err != nil {
+		t.Fatal(err)
+	}
+	s := newDeadStick(t, "300m")
+	xcrate(t, exitWarnings, "export", s.dir, "--root", mn, "--tag", "one", "-q")
+	before := len(s.blobs())
+	addNoise(t, mn, 8, 16<<20)
+	gone := make(chan error, 1)
+	go func() {
+		for {
+			all, err := os.ReadDir(filepath.Join(s.dir, "blobs/sha256"))
+			if err != nil || len(all) > before {
+				gone <- unix.Unmount(s.dir, unix.MNT_DETACH)
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	xcrate(t, exitError, "export", s.dir, "--root", mn, "--tag", "two", "-q", "--workers", "1")
+	if err := <-gone; err != nil {
+		t.Fatal(err)
+	}
+	s.plugIn()
+	xcrate(t, 0, "verify", s.dir+":one", "-q")
+	xcrate(t, exitWarnings, "export", s.dir, "--root", mn, "--tag", "three", "-q")
+	xcrate(t, 0, "verify", s.dir+":three", "-q")
 }
 
 // Leftovers of a killed export go with the next one that ends, and nothing else does.
