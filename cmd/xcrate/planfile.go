@@ -5,11 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
-	"github.com/xcrate/xcrate/internal/host"
 	"github.com/xcrate/xcrate/restore"
 )
 
@@ -68,36 +66,9 @@ func writePlan(file string, plan *restore.Plan) (err error) {
 	return d.Sync()
 }
 
-// parentOf opens the directory of a file of this machine, wherever the host lies
-// that is acted on.
-func parentOf(file string) (*host.Root, *host.Dir, string, error) {
-	abs, err := filepath.Abs(file)
-	if err != nil {
-		return nil, nil, "", err
-	}
-	root, err := host.OpenRoot("/")
-	if err != nil {
-		return nil, nil, "", err
-	}
-	d, name, err := root.OpenParent(abs)
-	if err != nil {
-		return nil, nil, "", errors.Join(err, root.Close())
-	}
-	return root, d, name, nil
-}
-
 // readPlan reads what writePlan wrote.
-func readPlan(file string) (_ *restore.Plan, err error) {
-	abs, err := filepath.Abs(file)
-	if err != nil {
-		return nil, err
-	}
-	root, err := host.OpenRoot("/")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, root.Close()) }()
-	b, err := root.ReadFile(abs, maxPlan)
+func readPlan(file string) (*restore.Plan, error) {
+	b, err := readFile(file, maxPlan)
 	if err != nil {
 		return nil, fmt.Errorf("plan file: %w", err)
 	}

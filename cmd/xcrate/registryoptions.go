@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +15,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/xcrate/xcrate/internal/cache"
-	"github.com/xcrate/xcrate/internal/host"
 	"github.com/xcrate/xcrate/internal/progress"
 	"github.com/xcrate/xcrate/internal/registry"
 )
@@ -115,7 +113,7 @@ func (o *registryOptions) tls() (registry.TLS, error) {
 		if one.name == "" {
 			continue
 		}
-		b, err := readFile(one.name)
+		b, err := readFile(one.name, maxPEM)
 		if err != nil {
 			return t, err
 		}
@@ -126,20 +124,6 @@ func (o *registryOptions) tls() (registry.TLS, error) {
 
 // maxPEM is how large a file of certificates may be, in bytes.
 const maxPEM = 16 << 20
-
-// readFile reads a file that a flag names.
-func readFile(name string) (_ []byte, err error) {
-	abs, err := filepath.Abs(name)
-	if err != nil {
-		return nil, err
-	}
-	root, err := host.OpenRoot("/")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, root.Close()) }()
-	return root.ReadFile(abs, maxPEM)
-}
 
 // maxPassword is how long a password may be, in bytes: some are tokens.
 const maxPassword = 64 << 10

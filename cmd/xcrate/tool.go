@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/pflag"
 
 	"github.com/xcrate/xcrate/artifact"
-	"github.com/xcrate/xcrate/internal/host"
 	"github.com/xcrate/xcrate/layout"
 )
 
@@ -56,11 +54,7 @@ func (a *app) addTool(ctx context.Context, w *layout.Writer, arch string, o tool
 	if o.none || file == "" {
 		return nil, nil
 	}
-	abs, err := filepath.Abs(file)
-	if err != nil {
-		return nil, err
-	}
-	f, closeAll, err := openFile(abs)
+	f, closeAll, err := openFile(file)
 	if err == nil {
 		defer func() { err = errors.Join(err, closeAll()) }()
 		err = checkTool(f, arch)
@@ -97,21 +91,4 @@ func checkTool(f io.ReaderAt, arch string) error {
 		}
 	}
 	return nil
-}
-
-// openFile opens a file of this machine.
-func openFile(abs string) (*host.File, func() error, error) {
-	root, err := host.OpenRoot("/")
-	if err != nil {
-		return nil, nil, err
-	}
-	d, name, err := root.OpenParent(abs)
-	if err != nil {
-		return nil, nil, errors.Join(err, root.Close())
-	}
-	f, _, err := d.OpenFile(name)
-	if err != nil {
-		return nil, nil, errors.Join(err, d.Close(), root.Close())
-	}
-	return f, func() error { return errors.Join(f.Close(), d.Close(), root.Close()) }, nil
 }
