@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,8 +16,13 @@ func newRegistry(a *app) *cobra.Command {
 		Use:     "registry",
 		Short:   "Find out what a registry can do",
 		Example: `  xcrate registry check registry.example/mn/cluster7`,
-		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage(fmt.Errorf("unknown command %q", args[0]), "see: xcrate registry --help")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	cmd.AddCommand(newRegistryCheck(a))
 	return cmd

@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"path/filepath"
 
-	"oras.land/oras-go/v2/errdef"
-
 	"github.com/xcrate/xcrate/internal/host"
 	"github.com/xcrate/xcrate/internal/progress"
 	"github.com/xcrate/xcrate/layers"
@@ -61,10 +59,7 @@ func (a *app) ready(ctx context.Context, p place, o exportOptions) error {
 	if err != nil {
 		return err
 	}
-	if _, err = r.Resolve(ctx, layout.Latest); errors.Is(err, errdef.ErrNotFound) {
-		return nil
-	}
-	return err
+	return r.MayPush(ctx)
 }
 
 // writeStaged exports to p by way of a directory.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -58,6 +59,22 @@ func isLatest(tag string) int {
 		return 1
 	}
 	return 0
+}
+
+// MayPush finds out whether r takes blobs from this client, for who has hours of work to
+// do before there is one. It begins an upload, and ends it.
+func (r *Repository) MayPush(ctx context.Context) error {
+	ctx = r.scoped(ctx, auth.ActionPull, auth.ActionPush)
+	u := &upload{r: r}
+	err := r.trying(ctx, "upload to "+r.ref.At(), func(ctx context.Context) (bool, error) { return false, u.begin(ctx) })
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, u.at.String(), nil)
+	if err == nil {
+		_, _ = r.request(req) // a registry that cannot do that sweeps uploads itself
+	}
+	return err
 }
 
 // sourceManifest reads a manifest where it comes from.

@@ -18,6 +18,7 @@ func (c *client) push(s *snapshot) {
 	}
 	c.f.holds(s, "v1")
 	c.f.holds(s, "latest")
+	c.keepsSecrets(nil)
 	if want := s.layer.Size + 2; c.done != want {
 		c.f.t.Errorf("progress heard of %d bytes, want %d", c.done, want)
 	}
@@ -99,6 +100,7 @@ func TestPushGoesOnInAnotherRun(t *testing.T) {
 	if !errors.As(err, &e) || !strings.Contains(err.Error(), "nothing moved for 1m0s") {
 		t.Fatalf("push over a dead link: %v", err)
 	}
+	first.keepsSecrets(err)
 	if len(f.manifests) != 0 {
 		t.Error("a manifest is there before its blobs")
 	}
@@ -223,6 +225,16 @@ func TestPushTooLarge(t *testing.T) {
 	s = newSnapshot(t, 5<<10)
 	_, err = f.open().Push(t.Context(), s, s.desc, "", []string{"v1"})
 	wantAdvice(t, err, "client_max_body_size")
+}
+
+// keepsSecrets makes sure that nobody is told what opens an upload.
+func (c *client) keepsSecrets(err error) {
+	c.f.t.Helper()
+	for _, said := range append([]string{fmt.Sprint(err)}, c.notes...) {
+		if strings.Contains(said, "s3cret") {
+			c.f.t.Errorf("told: %s", said)
+		}
+	}
 }
 
 func wantAdvice(t *testing.T, err error, part string) {
@@ -379,4 +391,22 @@ func TestPushStalls(t *testing.T) {
 	if stalls != 2 {
 		t.Errorf("%d stalls", stalls)
 	}
+}
+
+// Who may not push hears of it before the work, and nothing is left of the question.
+func TestMayPush(t *testing.T) {
+	f := newFake(t)
+	if err := f.open().MayPush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := f.count(http.MethodDelete, "uploads/1"); n != 1 {
+		t.Errorf("the upload was ended %d times", n)
+	}
+	f.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPost {
+			w.WriteHeader(http.StatusForbidden)
+		}
+		return r.Method == http.MethodPost
+	}
+	wantAdvice(t, f.open().MayPush(t.Context()), "ask for the right")
 }

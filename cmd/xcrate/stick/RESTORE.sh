@@ -41,8 +41,8 @@ dir=
 trap '[ -z "$dir" ] || rm -rf "$dir"' EXIT
 trap 'exit 130' HUP INT TERM
 umask 077
-why="no place for it: tried ${TMPDIR:-} /run /var/tmp /tmp /dev/shm $HOME"
-for place in ${TMPDIR:-} /run /var/tmp /tmp /dev/shm "$HOME"; do
+why="no place for it: tried ${TMPDIR:-} /run /var/tmp /tmp /dev/shm ${HOME:-/root}"
+for place in ${TMPDIR:-} /run /var/tmp /tmp /dev/shm "${HOME:-/root}"; do
 	[ -z "$dir" ] || rm -rf "$dir"
 	dir=$(mktemp -d "$place/xcrate-restore.XXXXXX" 2>/dev/null) || {
 		dir=
