@@ -215,6 +215,8 @@ type exported struct {
 	// Reused counts the layers whose files were not read, and their bytes.
 	Reused      int   `json:"reused_layers"`
 	ReusedBytes int64 `json:"reused_bytes"`
+	// Tool is the size of the program that goes along, in bytes; 0 for none.
+	Tool int64 `json:"tool_bytes"`
 	// Volumes are the images or directories, where it went to such.
 	Volumes []layout.Packed `json:"volumes,omitempty"`
 	// Hooks are what was run before and after.
@@ -323,7 +325,12 @@ func (a *app) commit(ctx context.Context, w *layout.Writer, c *layers.Captured, 
 	if err := w.Commit(ctx, desc, tags...); err != nil {
 		return nil, err
 	}
+	var size int64
+	for _, one := range tool {
+		size = one.Size
+	}
 	return &exported{
+		Tool:  size,
 		Place: dest, Tags: tags, Digest: desc.Digest.String(), Snapshot: c.Config,
 		Layers: len(all), Places: append([]layers.Place{}, c.Places...), Reused: c.Reused, ReusedBytes: c.ReusedBytes, desc: desc,
 	}, nil

@@ -173,7 +173,14 @@ func (p *printer) exported(s *exported) {
 	p.line("  written to  %s", s.Place)
 	p.line("  tags        %s", strings.Join(s.Tags, ", "))
 	p.line("  digest      %s", s.Digest)
-	p.line("  stored      %s in %d layers", size(stored), s.Layers)
+	layers := s.Layers
+	if s.Tool > 0 {
+		layers--
+	}
+	p.line("  stored      %s in %d layers", size(stored), layers)
+	if s.Tool > 0 {
+		p.line("  program     %s, started by RESTORE.sh", size(s.Tool))
+	}
 	if s.Reused > 0 {
 		p.line("  unchanged   %s in %d of them, not read again", size(s.ReusedBytes), s.Reused)
 	}

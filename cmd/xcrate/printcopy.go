@@ -16,7 +16,11 @@ func (a *app) copied(s *source, r *copyResult, asJSON bool) error {
 		p.line("  written to  %s", r.Place)
 		p.line("  tags        %s", strings.Join(r.Tags, ", "))
 		p.line("  digest      %s", r.Digest)
-		p.line("  size        %s, %s of it new there", size(r.Size), size(r.Written))
+		if len(r.Volumes) > 0 { // they hold more than the snapshot
+			p.line("  size        %s", size(r.Size))
+		} else {
+			p.line("  size        %s, %s of it new there", size(r.Size), size(r.Written))
+		}
 		p.packed(r.Volumes)
 	})
 }

@@ -147,6 +147,7 @@ func (c *check) push(ctx context.Context) {
 	}
 	chunks := !c.r.noChunks.Load()
 	resumes := chunks && u.ask(ctx) == nil && u.sent > 0
+	keeps := resumes && c.breakOff(ctx, u)
 	if err := u.run(ctx); err != nil {
 		c.failed("push", err)
 		return
@@ -157,6 +158,8 @@ func (c *check) push(ctx context.Context) {
 		c.bad("chunks", false, "it takes a blob in one request only", "an upload that breaks begins anew: push over a good link")
 	case !resumes:
 		c.bad("chunks", false, "it takes chunks, and cannot say how many it has", "an upload that breaks begins anew with that blob")
+	case !keeps:
+		c.bad("chunks", false, "an upload that breaks within a chunk is forgotten", "such a blob begins anew: distribution 2 does that")
 	case least > 0:
 		c.good("chunks", "uploads go on where they broke; at least %d bytes each", least)
 	default:
@@ -166,6 +169,27 @@ func (c *check) push(ctx context.Context) {
 		c.bad("address", false, "it calls itself by another name than you do", "its proxy should set X-Forwarded-Proto and Host; requests go where you say")
 	}
 	c.ranges(ctx, desc)
+}
+
+// breakOff lets a chunk break in the middle, and reports whether the registry knows the
+// upload afterwards.
+func (c *check) breakOff(ctx context.Context, u *upload) bool {
+	rest := u.desc.Size - u.sent
+	req, err := u.request(ctx, http.MethodPatch, u.at, nil)
+	if err != nil || rest < 2 {
+		return true // nothing to be said against it
+	}
+	src, err := u.from.FetchFrom(ctx, u.desc, u.sent)
+	if err != nil {
+		return true
+	}
+	req.Body, req.ContentLength, req.GetBody = io.NopCloser(io.LimitReader(src, rest/2)), rest, nil
+	req.Header.Set("Content-Range", fmt.Sprintf("%d-%d", u.sent, u.desc.Size-1))
+	_, _ = c.r.request(req) // the body is too short: it breaks
+	if c.r.opt.Wait(ctx, firstWait) != nil {
+		return true
+	}
+	return u.ask(ctx) == nil && u.at != nil
 }
 
 // ranges asks for the end of a blob.

@@ -46,6 +46,7 @@ func TestCheck(t *testing.T) {
 		{"no chunks", refuse(http.MethodPatch, "uploads", http.StatusMethodNotAllowed), []string{"ok push", "note chunks: it takes a blob in one request only"}},
 		{"no status", refuse(http.MethodGet, "uploads", http.StatusNotFound), []string{"ok push", "note chunks: it takes chunks, and cannot say"}},
 		{"least chunk", func(f *fake) { f.least = 100_000 }, []string{"ok chunks: uploads go on where they broke; at least 100000 bytes"}},
+		{"forgets", func(f *fake) { f.forgets = true }, []string{"ok push", "note chunks: an upload that breaks within a chunk is forgotten"}},
 		{"no ranges", func(f *fake) { f.noRange = true }, []string{"note ranges: it sends blobs as a whole only"}},
 		{"no delete", refuse(http.MethodDelete, "manifests", http.StatusMethodNotAllowed), []string{"note delete: it does not delete"}},
 		{"may not delete", refuse(http.MethodDelete, "manifests", http.StatusForbidden), []string{"note delete: you may not"}},
