@@ -48,10 +48,11 @@ type stick struct {
 	Tools                            []stickTool
 }
 
-// toolOf returns the program of s.
+// toolOf returns the program of s. An architecture that nobody knows goes into no script:
+// a snapshot may come from anywhere.
 func toolOf(s *artifact.Snapshot) (stickTool, bool) {
 	layers := s.Layers(artifact.KindTool)
-	if len(layers) == 0 {
+	if _, known := machines()[s.Config.Host.Arch]; len(layers) == 0 || !known {
 		return stickTool{}, false
 	}
 	return stickTool{Arch: s.Config.Host.Arch, Sum: layers[0].Digest.Encoded(), desc: layers[0]}, true

@@ -25,6 +25,7 @@ type registryOptions struct {
 	username      string
 	passwordStdin bool
 	caFile        string
+	caForOthers   bool // and caFile is for other servers too, which may speak TLS
 	clientCert    string
 	clientKey     string
 	skipVerify    bool
@@ -39,17 +40,18 @@ const registryFlags = "registry"
 
 func (o *registryOptions) flags(c *cobra.Command) {
 	f := pflag.NewFlagSet("", pflag.ContinueOnError)
-	o.define(f, c.Flags().Lookup("ca-file") == nil)
+	o.caForOthers = c.Flags().Lookup("ca-file") != nil
+	o.define(f)
 	c.Annotations = map[string]string{registryFlags: f.FlagUsages()}
 	f.VisitAll(func(one *pflag.Flag) { one.Hidden = true })
 	c.Flags().AddFlagSet(f)
 }
 
-func (o *registryOptions) define(f *pflag.FlagSet, withCA bool) {
+func (o *registryOptions) define(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.StringVar(&o.username, "username", "", "log in as `NAME`\n(default: what podman or docker login kept)")
 	f.BoolVar(&o.passwordStdin, "password-stdin", false, "read the password from standard input")
-	if withCA {
+	if !o.caForOthers {
 		f.StringVar(&o.caFile, "ca-file", "", "trust servers by the certificates in\n`FILE` (PEM)")
 	}
 	f.StringVar(&o.clientCert, "client-cert", "", "this client's certificate is in `FILE` (PEM)")
@@ -69,7 +71,7 @@ func (o *registryOptions) check() error {
 		return usage(errors.New("--password-stdin without --username"), "say whose password it is: --username NAME")
 	case (o.clientCert == "") != (o.clientKey == ""):
 		return usage(errors.New("--client-cert and --client-key: only one of them"), "a client proves itself with both")
-	case o.plainHTTP && (o.caFile != "" || o.clientCert != "" || o.skipVerify):
+	case o.plainHTTP && (o.caFile != "" && !o.caForOthers || o.clientCert != "" || o.skipVerify):
 		return usage(errors.New("--plain-http with a flag of TLS"), "without TLS nothing is trusted or proved: leave one out")
 	case o.parallel < 1:
 		return usage(fmt.Errorf("--parallel %d: at least 1", o.parallel), "the default is 4")
