@@ -39,7 +39,7 @@ const (
 // setMode gives f its mode whatever the umask was. FAT knows no modes and
 // refuses; there the mount options rule.
 func (o ops) setMode(f *os.File, mode fs.FileMode) error {
-	if err := o.chmod(f, mode); err != nil && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENOTSUP) {
+	if err := o.chmod(f, mode); err != nil && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENOTSUP) && !errors.Is(err, unix.ENOSYS) {
 		return err
 	}
 	return nil
@@ -53,7 +53,7 @@ func (o ops) syncDir(root *os.Root, name string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	if err := o.sync(d); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
+	if err := o.sync(d); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) && !errors.Is(err, unix.ENOSYS) {
 		return err
 	}
 	return nil

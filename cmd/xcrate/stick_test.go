@@ -29,12 +29,7 @@ type deadStick struct {
 
 func newDeadStick(t *testing.T, holds string) *deadStick {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if hosttest.AllTests() {
-			t.Fatal("mounts filesystems: run it as root")
-		}
-		t.Skip("mounts filesystems: not root")
-	}
+	needRoot(t)
 	s := &deadStick{t: t, store: t.TempDir(), dir: filepath.Join(t.TempDir(), "usb")}
 	if err := errors.Join(os.Mkdir(s.dir, 0o700), unix.Mount("tmpfs", s.store, "tmpfs", 0, "size="+holds)); err != nil {
 		t.Fatal(err)
@@ -226,4 +221,53 @@ func TestLeftoversAreSwept(t *testing.T) {
 	if names, err := filepath.Glob(filepath.Join(s.dir, ".xcrate-tmp/*")); err != nil || len(names) > 0 {
 		t.Errorf("left: %v, %v", names, err)
 	}
+}
+
+// A stick as it is sold has exFAT: no modes, no owners, no links, other times.
+func TestStickExFAT(t *testing.T) {
+	needRoot(t)
+	hosttest.NeedProgram(t, "mount.exfat-fuse", "apt-get install exfat-fuse")
+	hosttest.NeedProgram(t, "mkfs.exfat", "apt-get install exfatprogs")
+	t.Setenv("XCRATE_CACHE", filepath.Join(t.TempDir(), "cache"))
+	dir := t.TempDir()
+	mn, image, usb := filepath.Join(dir, "mn"), filepath.Join(dir, "image"), filepath.Join(dir, "usb")
+	if err := hosttest.SampleMN(mn, hosttest.SampleOptions{Nodes: 10}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Mkdir(usb, 0o700), os.WriteFile(image, nil, 0o600), os.Truncate(image, 64<<20)); err != nil {
+		t.Fatal(err)
+	}
+	s := &deadStick{t: t, dir: usb}
+	s.command("mkfs.exfat", image)
+	out, err := exec.Command("losetup", "--find", "--show", image).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	device := strings.TrimSpace(string(out))
+	t.Cleanup(func() { _ = exec.Command("losetup", "--detach", device).Run() })
+	s.command("mount.exfat-fuse", device, usb)
+	t.Cleanup(func() { _ = unix.Unmount(usb, unix.MNT_DETACH) })
+	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--tag", "one", "-q", "--read-back")
+	before := s.blobs()
+	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--tag", "two", "-q", "--read-back")
+	xcrate(t, 0, "verify", usb+":one", "-q")
+	xcrate(t, 0, "copy", usb+":two", filepath.Join(dir, "back"), "-q")
+	for name := range before {
+		if s.blobs()[name] == 0 {
+			t.Errorf("blob %s of the first snapshot is gone", name)
+		}
+	}
+	s.command("umount", usb)
+	s.command("fsck.exfat", "-n", image)
+}
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if hosttest.AllTests() {
+		t.Fatal("mounts filesystems: run it as root")
+	}
+	t.Skip("mounts filesystems: not root")
 }
