@@ -100,8 +100,10 @@ func companions(s *artifact.Snapshot, tags []string, more []stickTool) ([]layout
 	return list, nil
 }
 
-// place puts the files beside the layout at dir, to which w has just added s.
+// place puts the files beside the layout at dir, to which w has just added s. The snapshot
+// is there: Ctrl-C is too late to take it back, and leaves no stick without its program.
 func (a *app) place(ctx context.Context, w *layout.Writer, dir string, s *artifact.Snapshot, tags []string) error {
+	ctx = context.WithoutCancel(ctx)
 	tools, err := toolsIn(ctx, dir)
 	if err != nil {
 		return err
@@ -124,7 +126,7 @@ func (a *app) placeBeside(ctx context.Context, w *layout.Writer, dir string, des
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	s, err := artifact.Load(ctx, l, desc)
+	s, err := artifact.Load(context.WithoutCancel(ctx), l, desc)
 	if err != nil {
 		return err
 	}
