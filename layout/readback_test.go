@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -148,5 +149,65 @@ func TestLimits(t *testing.T) {
 	}
 	if got := limits(unix.EXT4_SUPER_MAGIC); got != (Limits{}) {
 		t.Errorf("ext4: %+v", got)
+	}
+}
+
+// How many blobs a directory of FAT32 takes follows from how many entries of 32 bytes the
+// name of one takes. They are counted in an image that mtools wrote.
+func TestFATNames(t *testing.T) {
+	for _, name := range []string{"mkfs.vfat", "mcopy"} {
+		if _, err := exec.LookPath(name); err != nil {
+			unavailable(t, "%v: apt-get install dosfstools mtools", err)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "usb")
+	w, err := Create(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const blobs = 150
+	for i := range blobs {
+		if _, err := w.PutBytes(t.Context(), "x/y", []byte(strconv.Itoa(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	image, back := filepath.Join(t.TempDir(), "fat"), t.TempDir()
+	if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 64<<20)); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range [][]string{
+		{"mkfs.vfat", "-F", "32", image},
+		{"mcopy", "-i", image, "-s", filepath.Join(dir, blobsDir), "::"},
+		{"mcopy", "-i", image, "-s", "::sha256", back},
+	} {
+		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v: %s", command, err, out)
+		}
+	}
+	names, err := os.ReadDir(filepath.Join(back, "sha256"))
+	if err != nil || len(names) != blobs {
+		t.Errorf("%d blobs came back, %v", len(names), err)
+	}
+	for _, e := range names {
+		if _, err := os.Stat(filepath.Join(dir, blobsDir, e.Name())); err != nil {
+			t.Error(err)
+		}
+	}
+	b, err := os.ReadFile(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := blobs // one each is the short name
+	for at := 0; at+32 <= len(b); at += 32 {
+		// Attributes 0x0f and type 0 are those of a part of a long name.
+		if e := b[at : at+32]; e[11] == 0x0f && e[12] == 0 && e[0]&0x3f <= 20 && e[0]&0x3f > 0 {
+			entries++
+		}
+	}
+	if got := entries / blobs; got != 6 || fatNames > 65_536/got-2 {
+		t.Errorf("%d entries for %d blobs: %d fit, not %d", entries, blobs, 65_536*blobs/entries-2, fatNames)
 	}
 }
