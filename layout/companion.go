@@ -133,3 +133,39 @@ func (w *Writer) fill(ctx context.Context, f *os.File, c Companion) (err error) 
 	}
 	return w.ops.sync(f)
 }
+
+// Beside returns the digests of the files called name that lie beside the layout, of
+// several volumes beside each that is here, by where they lie.
+func (l *Layout) Beside(ctx context.Context, name string) (map[string]digest.Digest, error) {
+	stores := []*store{l.store}
+	if l.set != nil {
+		stores = l.set.stores
+	}
+	found := map[string]digest.Digest{}
+	for _, s := range stores {
+		if s == nil {
+			continue
+		}
+		d, err := s.digestOf(ctx, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, s.at(err)
+		}
+		found[s.dir] = d
+	}
+	return found, nil
+}
+
+// digestOf reads file name whole.
+func (s *store) digestOf(ctx context.Context, name string) (_ digest.Digest, err error) {
+	f, err := s.open(name)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	h := sha256.New()
+	_, err = io.Copy(h, &contextReader{ctx: ctx, r: f})
+	return digest.NewDigest(digest.SHA256, h), err
+}

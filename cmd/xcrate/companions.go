@@ -161,6 +161,30 @@ func toolsIn(ctx context.Context, dir string) (_ []stickTool, err error) {
 	return tools, ctx.Err()
 }
 
+// wrongPrograms finds programs beside s that are none of those in the snapshots there. A
+// script that checks them goes with them; who starts them by their names does not.
+func (s *source) wrongPrograms(ctx context.Context) ([]string, error) {
+	found, err := s.layout.Beside(ctx, toolName)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	tools, err := toolsIn(ctx, s.place.Path)
+	if err != nil {
+		return nil, err
+	}
+	if own, ok := toolOf(s.Snapshot); ok {
+		tools = append(tools, own)
+	}
+	var wrong []string
+	for where, d := range found {
+		if !slices.ContainsFunc(tools, func(t stickTool) bool { return t.desc.Digest == d }) {
+			wrong = append(wrong, filepath.Join(where, toolName))
+		}
+	}
+	slices.Sort(wrong)
+	return wrong, nil
+}
+
 // ownLayout is a reference to the layout in which this program lies, as on a stick; ""
 // if it lies in none.
 func (a *app) ownLayout() string {

@@ -11,6 +11,8 @@ type verification struct {
 	Bytes     int64    `json:"bytes"`
 	Entries   int64    `json:"entries"`
 	Problems  []string `json:"problems"`
+	// Programs are where a program beside it is damaged, or none of ours.
+	Programs []string `json:"wrong_programs,omitempty"`
 	// Volumes are those of a snapshot on several.
 	Volumes []volumeVerification `json:"volumes,omitempty"`
 }
@@ -26,7 +28,7 @@ type volumeVerification struct {
 func (v verdict) document(s *source) verification {
 	d := verification{
 		Reference: s.place.String(), Digest: s.Descriptor.Digest.String(), OK: !v.damaged() && !v.partial(),
-		Blobs: v.report.Blobs, Bytes: v.report.Bytes, Entries: v.report.Entries, Problems: []string{},
+		Blobs: v.report.Blobs, Bytes: v.report.Bytes, Entries: v.report.Entries, Problems: []string{}, Programs: v.programs,
 	}
 	for _, problem := range v.report.Problems {
 		d.Problems = append(d.Problems, problem.Error())
@@ -57,6 +59,10 @@ func (p *printer) verified(s *source, v verdict) {
 		p.line("  good    %s in %s: every digest, every layer, every file",
 			count(r.Entries, "file", "files"), count(int64(r.Blobs), "blob", "blobs"))
 		p.line("          %s read", size(r.Bytes))
+	}
+	for _, program := range v.programs {
+		p.line("  WRONG   %s: damaged, or not written by xcrate", escape(program))
+		p.line("          RESTORE.sh does not run it; export or copy there again to mend it")
 	}
 	if v.damaged() {
 		p.line("\nDo not import it. Copy or export it again; other snapshots here may be good:")

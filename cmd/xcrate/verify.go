@@ -52,7 +52,7 @@ func runVerify(ctx context.Context, a *app, text string, o sourceOptions, asJSON
 		return err
 	case v.damaged():
 		return exit(exitCorrupt)
-	case v.partial():
+	case v.partial() || len(v.programs) > 0:
 		return exit(exitWarnings)
 	}
 	return nil
@@ -62,6 +62,8 @@ func runVerify(ctx context.Context, a *app, text string, o sourceOptions, asJSON
 type verdict struct {
 	volumes []layout.VolumeReport // nil for a snapshot in one place
 	report  artifact.Report       // zero if not all volumes are here
+	// programs are where programs lie beside it that are not the one they should be.
+	programs []string
 }
 
 // verify reads all there is of s. The structure can be told only of the whole.
@@ -75,7 +77,9 @@ func (a *app) verify(ctx context.Context, s *source) (v verdict, err error) {
 		}
 	}
 	p.Phase("verifying", s.Size())
-	v.report, err = artifact.Verify(ctx, counted{s, p}, s.Snapshot)
+	if v.report, err = artifact.Verify(ctx, counted{s, p}, s.Snapshot); err == nil && s.layout != nil {
+		v.programs, err = s.wrongPrograms(ctx)
+	}
 	return v, err
 }
 
