@@ -28,7 +28,9 @@ import (
 func TestRegistryIsKilled(t *testing.T) {
 	server := hosttest.DockerRegistry(t, hosttest.RegistryOptions{})
 	kill := make(chan struct{}, 1)
+	back := make(chan struct{})
 	restart := func() {
+		defer func() { back <- struct{}{} }()
 		<-kill
 		server.Kill()
 		time.Sleep(100 * time.Millisecond)
@@ -55,6 +57,7 @@ func TestRegistryIsKilled(t *testing.T) {
 	if _, err := r.Push(t.Context(), s, s.desc, "", []string{"v1"}); err != nil {
 		t.Fatal(err)
 	}
+	<-back
 	src, err := r.Fetch(t.Context(), s.layer)
 	if err != nil {
 		t.Fatal(err)
@@ -69,6 +72,7 @@ func TestRegistryIsKilled(t *testing.T) {
 	if n, err := io.Copy(io.Discard, src); err != nil || n != 63<<20 {
 		t.Errorf("%d bytes, %v", n, err)
 	}
+	<-back
 }
 
 // Who sends a large blob needs memory for a few chunks, whatever its size.
