@@ -74,11 +74,7 @@ func TestKilledServerImport(t *testing.T) {
 					continue
 				}
 				if killed%4 == 0 { // each way takes seconds
-					// One that was killed when all was done has no plan any more to be warned by.
-					said.Reset()
-					if code := run([]string{"xcrate", "import", "--resume", "--root", root, "--yes"}, strings.NewReader(""), &said, &said); code != exitWarnings && code != exitOK {
-						t.Fatalf("killed after %v, and resumed: exit code %d: %s", d, code, said.String())
-					}
+					resume(t, root)
 					if rows := rowsIn(t, root, n.location); rows != all {
 						t.Errorf("killed after %v, and resumed: %d rows of %d", d, rows, all)
 					}
