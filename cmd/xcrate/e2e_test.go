@@ -288,7 +288,7 @@ func TestParts(t *testing.T) {
 		t.Skip("needs root: an import sets owners")
 	}
 	mn, usb, root := filepath.Join(t.TempDir(), "mn"), filepath.Join(t.TempDir(), "usb"), t.TempDir()
-	o := hosttest.SampleOptions{Nodes: 5, InstallFiles: 5_000, InstallBytes: 300 << 20}
+	o := hosttest.SampleOptions{Nodes: 5, InstallFiles: 5_000, InstallBytes: 200 << 20}
 	if err := hosttest.SampleMN(mn, o); err != nil {
 		t.Fatal(err)
 	}

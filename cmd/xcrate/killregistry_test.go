@@ -22,7 +22,7 @@ func TestKilledPush(t *testing.T) {
 	if err := hosttest.SampleMN(mn, hosttest.SampleOptions{Nodes: 10}); err != nil {
 		t.Fatal(err)
 	}
-	const size = 96 << 20
+	const size = 48 << 20
 	addNoise(t, mn, 1, size)
 	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--tag", "v1", "-q")
 	r := hosttest.DockerRegistry(t, hosttest.RegistryOptions{})
