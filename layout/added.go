@@ -57,7 +57,10 @@ func (w *Writer) loadAdded() error {
 			w.stale[d] = true
 		}
 	}
-	return lines.Err()
+	if err := lines.Err(); !errors.Is(err, bufio.ErrTooLong) { // anything, without an end
+		return err
+	}
+	return nil
 }
 
 // removeStale removes what Writers before left, and this one did not come to need.

@@ -205,6 +205,9 @@ func (a *app) copyTo(ctx context.Context, s *source, dest place, o copyOptions) 
 }
 
 func (a *app) copyToRegistry(ctx context.Context, s *source, dest place, o copyOptions, p progress.Sink, result *copyResult) error {
+	if s.remote != nil && o.source.username != "" && s.place.remote.Host != dest.remote.Host {
+		return usage(fmt.Errorf("--username with two registries, %s and %s", s.place.remote.Host, dest.remote.Host), "a password is for one of them: podman login to both, or pull and push")
+	}
 	r, err := o.source.open(ctx, a, *dest.remote, p)
 	if err != nil {
 		return err
