@@ -152,6 +152,16 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// A list of leftovers that a power cut filled with anything stops nobody.
+func TestGarbageOfLeftovers(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	save(t, dir, "one", "one")
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, tmpDir), 0o700), os.WriteFile(filepath.Join(dir, tmpDir, addedFile), make([]byte, 1<<20), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	mustVerify(t, dir, "two", save(t, dir, "two", "two"))
+}
+
 // How many blobs a directory of FAT32 takes follows from how many entries of 32 bytes the
 // name of one takes. They are counted in an image that mtools wrote.
 func TestFATNames(t *testing.T) {
