@@ -98,9 +98,6 @@ func Open(ref Reference, o Options) (*Repository, error) {
 	return r, nil
 }
 
-// Reference is what r was opened with.
-func (r *Repository) Reference() Reference { return r.ref }
-
 // scoped tells the token service what ctx is for.
 func (r *Repository) scoped(ctx context.Context, actions ...string) context.Context {
 	return auth.AppendRepositoryScope(ctx, r.remote.Reference, actions...)
