@@ -12,12 +12,15 @@ import (
 // what was captured from where, what was left out and how to bring it back.
 // It never holds a secret: names of secret files may stand here, contents not.
 type Config struct {
-	Format   int       `json:"format"`
-	Created  time.Time `json:"created"`
-	Tool     string    `json:"tool"` // name and version of what wrote it
-	Host     Host      `json:"host"`
-	Stack    Stack     `json:"stack"`
-	Kinds    []KindSum `json:"kinds"`
+	Format  int       `json:"format"`
+	Created time.Time `json:"created"`
+	Tool    string    `json:"tool"` // name and version of what wrote it
+	Host    Host      `json:"host"`
+	Stack   Stack     `json:"stack"`
+	Kinds   []KindSum `json:"kinds"`
+	// Secrets says whether secrets are sealed; nil in snapshots of before that was
+	// recorded, in which nothing is.
+	Secrets  *Secrets  `json:"secrets,omitempty"`
 	Database Database  `json:"database"`
 	Packages []Package `json:"packages"`
 	// Modified are files of the stack's packages that are not as the packages
@@ -126,9 +129,10 @@ type TableLeftOut struct {
 
 // Table says how many rows a table has and the digest of its rows, sorted.
 type Table struct {
-	Name   string        `json:"name"`
-	Rows   int64         `json:"rows"`
-	Digest digest.Digest `json:"digest"`
+	Name string `json:"name"`
+	Rows int64  `json:"rows"`
+	// Digest is "" where the database is sealed: see SealedFacts.
+	Digest digest.Digest `json:"digest,omitempty"`
 }
 
 // Package is one package file of the snapshot's repository.
@@ -246,7 +250,13 @@ func (c Config) Validate() error {
 			return fmt.Errorf("config: kind %q with %d parts", k.Kind, k.Parts)
 		}
 	}
+	if err := c.Secrets.validate(); err != nil {
+		return err
+	}
 	for _, t := range c.Database.Tables {
+		if t.Digest == "" && c.IsSealed(KindDatabase) {
+			continue
+		}
 		if err := t.Digest.Validate(); err != nil {
 			return fmt.Errorf("config: table %q: %w", t.Name, err)
 		}

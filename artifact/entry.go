@@ -40,7 +40,7 @@ type Entry struct {
 	User, Group string
 	MTime       Time
 	Size        int64  // bytes of a file or of the piece of one, holes included; 0 for other types
-	Digest      string // of a file's content, "blake3:HEX"; "" for other types
+	Digest      string // of a file's content, "blake3:HEX", of a sealed one as DigestKey makes it; "" for other types
 	Link        string // a symlink's target, or the Path a hardlink shares
 	// Xattrs are the extended attributes by full name ("user.note"), values as
 	// raw bytes.

@@ -46,6 +46,8 @@ func OpenLayer(ctx context.Context, f content.Fetcher, desc ocispec.Descriptor) 
 		}
 		l.text = newAhead(l.zstd, aheadSize)
 		l.tar = tar.NewReader(l.text)
+	case TypeTarAge, TypeTarZstdAge:
+		return nil, errors.Join(fmt.Errorf("layer %s: %w", desc.Digest, ErrSealed), l.blob.Close())
 	default:
 		return nil, errors.Join(fmt.Errorf("media type %q: cannot be read by this version", desc.MediaType), l.blob.Close())
 	}

@@ -16,9 +16,10 @@ const (
 	TypeTar = "application/vnd.oci.image.layer.v1.tar"
 	// TypeTarZstd is a layer that is a tar stream compressed with zstd.
 	TypeTarZstd = "application/vnd.oci.image.layer.v1.tar+zstd"
-	// TypeTarZstdAge is TypeTarZstd sealed with age. Readers that know no age
-	// name it and stop; this version writes none.
+	// TypeTarZstdAge is TypeTarZstd sealed with age (age-encryption.org/v1), and
+	// TypeTarAge is TypeTar sealed so. Readers that know no age name them and stop.
 	TypeTarZstdAge = "application/vnd.xcrate.layer.v1.tar+zstd+age"
+	TypeTarAge     = "application/vnd.xcrate.layer.v1.tar+age"
 	// TypeCatalog is the zstd-compressed list of every entry of every layer.
 	TypeCatalog = "application/vnd.xcrate.catalog.v1+zstd"
 	// TypeTool is the static xcrate binary of the snapshot's architecture.

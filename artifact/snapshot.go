@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -32,6 +33,8 @@ type Snapshot struct {
 	Descriptor ocispec.Descriptor
 	Manifest   ocispec.Manifest
 	Config     Config
+	// Key is that of the digests of sealed files, nil before they are unsealed.
+	Key DigestKey
 }
 
 // Load reads the snapshot whose manifest is desc. Anything that is not one of
@@ -114,6 +117,11 @@ func (s *Snapshot) checkKinds() error {
 		if k.HasEntries() && sum.Parts != len(s.Layers(k)) {
 			return fmt.Errorf("kind %s: config says %d parts, manifest lists %d", k, sum.Parts, len(s.Layers(k)))
 		}
+		for _, l := range s.Layers(k) {
+			if _, sealed := OpenedType(l.MediaType); sealed != s.Config.IsSealed(k) {
+				return fmt.Errorf("kind %s: layer %s has media type %q: the config says otherwise of what is sealed", k, l.Digest, l.MediaType)
+			}
+		}
 	}
 	return nil
 }
@@ -125,7 +133,7 @@ func mediaTypeFits(k Kind, mediaType string) bool {
 	case KindTool:
 		return mediaType == TypeTool
 	default:
-		return mediaType == TypeTar || mediaType == TypeTarZstd || mediaType == TypeTarZstdAge
+		return slices.Contains([]string{TypeTar, TypeTarZstd, TypeTarAge, TypeTarZstdAge}, mediaType)
 	}
 }
 

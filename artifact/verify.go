@@ -36,9 +36,12 @@ func (p Problem) Unwrap() error { return p.Err }
 
 // Report is what Verify found.
 type Report struct {
-	Blobs    int
-	Bytes    int64
-	Entries  int64
+	Blobs   int
+	Bytes   int64
+	Entries int64
+	// Sealed are the kinds whose contents nobody had the key for: their blobs are
+	// what was written, and what is in them was not looked at.
+	Sealed   []Kind
 	Problems []Problem
 }
 
@@ -87,7 +90,7 @@ func (v *verifier) run(ctx context.Context) []*layerCheck {
 		if ctx.Err() != nil {
 			break
 		}
-		c := newLayerCheck(desc)
+		c := newLayerCheck(desc, v.s.Key)
 		checks = append(checks, c)
 		switch c.sum.Kind {
 		case KindCatalog:
@@ -117,6 +120,9 @@ func (v *verifier) report(checks []*layerCheck) Report {
 		r.Blobs++
 		r.Bytes += c.desc.Size
 		r.Entries += c.sum.Entries
+		if c.sealed && c.part == 1 {
+			r.Sealed = append(r.Sealed, c.sum.Kind)
+		}
 		if c.part == 1 {
 			sum, whole = KindSum{Kind: c.sum.Kind}, true
 		}

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -88,6 +89,8 @@ type Options struct {
 	Services    func(ctx context.Context, root *host.Root, roles []stack.Service) ([]artifact.Service, error)
 	Progress    progress.Sink // nil for none
 	Compression Compression
+	// Seal says what is sealed; nil seals nothing.
+	Seal *Seal
 	// Base is where unchanged parts are taken from, nil for nowhere.
 	Base *Base
 	// Settle is how long a file must have been left alone before Now for its
@@ -113,6 +116,8 @@ type Captured struct {
 	Config artifact.Config
 	Layers []ocispec.Descriptor // ready for artifact.Pack
 	Known  Known                // for the next capture of the host
+	// Contents are those of the sealed layers, for the next capture.
+	Contents Known
 	// Places are where packages were found, in the order they were looked into.
 	Places []Place
 	// Reused counts the layers taken over from the base, and their bytes.
@@ -158,6 +163,7 @@ type capture struct {
 	result      Captured
 	parts       map[artifact.Kind][]part // written, for the catalog
 	spool       *spool
+	mu          sync.Mutex // guards result.Contents, as parts are written side by side
 }
 
 func (c *capture) run(ctx context.Context) error {

@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"io"
+	"slices"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -55,6 +57,9 @@ func (c *capture) newPartWriter(ctx context.Context, k artifact.Kind, n int, w i
 // done takes e, which was written, into the catalog and the sums.
 func (w *partWriter) done(e artifact.Entry) error {
 	e.Kind, e.Part = w.kind, w.n
+	if s := w.c.o.Seal.of(w.kind); s != nil {
+		e.Digest = s.Digests.Of(e.Path, e.Digest)
+	}
 	p := &w.part
 	p.sum.Entries++
 	p.sum.Bytes += e.Size
@@ -120,8 +125,17 @@ func (w *partWriter) discard() error { return w.catalog.Close() }
 
 // write writes part number n of kind k; fill adds the entries.
 func (c *capture) write(ctx context.Context, k artifact.Kind, n int, mediaType string, fill func(*partWriter) error) (p part, err error) {
-	desc, err := c.sink.PutBlobLike(ctx, mediaType, c.like(k, n), func(to io.Writer) (err error) {
-		to, end, err := c.encode(to, mediaType)
+	sealed, err := c.sealing(k)
+	if err != nil {
+		return part{}, err
+	}
+	like, content := c.like(k, n), ""
+	if sealed != nil {
+		like, mediaType = ocispec.Descriptor{}, artifact.SealedType(mediaType)
+	}
+	var same ocispec.Descriptor
+	desc, err := c.sink.PutBlobLike(ctx, mediaType, like, func(to io.Writer) (err error) {
+		to, end, err := c.encode(to, mediaType, sealed)
 		if err != nil {
 			return err
 		}
@@ -133,10 +147,23 @@ func (c *capture) write(ctx context.Context, k artifact.Kind, n int, mediaType s
 		if err := fill(w); err != nil {
 			return err
 		}
-		p, err = w.finish()
+		if p, err = w.finish(); err != nil || sealed == nil {
+			return err
+		}
+		content = sealed.content(mediaType)
+		var have bool
+		if same, have, err = sealed.base(ctx, content); err == nil && have {
+			err = errSame
+		}
 		return err
 	})
+	if errors.Is(err, errSame) {
+		desc, err = same, nil
+	}
 	p.desc = desc
+	if err == nil && sealed != nil {
+		c.noteContent(desc, content)
+	}
 	if err == nil && c.o.Written != nil {
 		c.o.Written(k, n, desc)
 	}
@@ -164,14 +191,35 @@ func (c *capture) like(k artifact.Kind, n int) ocispec.Descriptor {
 const tarBuffer = 256 << 10
 
 // encode returns where the tar stream of a layer goes, and what ends it.
-func (c *capture) encode(to io.Writer, mediaType string) (_ io.Writer, end func() error, err error) {
+func (c *capture) encode(to io.Writer, mediaType string, sealed *sealing) (_ io.Writer, end func() error, err error) {
+	var ends []func() error
+	if sealed != nil {
+		w, err := sealed.Encrypt(to)
+		if err != nil {
+			return nil, nil, err
+		}
+		to, ends = w, append(ends, w.Close)
+		mediaType, _ = artifact.OpenedType(mediaType)
+	}
 	if mediaType == artifact.TypeTarZstd {
 		z, err := c.o.Compression.writer(to)
 		if err != nil {
 			return nil, nil, err
 		}
-		return z, z.Close, nil
+		to, ends = z, append(ends, z.Close)
+	} else {
+		b := bufio.NewWriterSize(to, tarBuffer)
+		to, ends = b, append(ends, b.Flush)
 	}
-	b := bufio.NewWriterSize(to, tarBuffer)
-	return b, b.Flush, nil
+	if sealed != nil {
+		to = io.MultiWriter(to, sealed.sum)
+	}
+	return to, func() error {
+		for _, end := range slices.Backward(ends) {
+			if err := end(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
 }

@@ -23,6 +23,8 @@ type Base struct {
 	Fetcher  content.Fetcher
 	// Known says what the system told of the files of a part when it was written.
 	Known Known
+	// Contents names what is in sealed layers.
+	Contents Known
 }
 
 // Known maps layers to the keys of their files, in hex. Capture returns one for
@@ -37,9 +39,12 @@ type key [32]byte
 const writerVersion = "1"
 
 // sum computes the key of s; false if the times of a file in it prove nothing.
-func (s *span) sum(c Compression) bool {
+func (s *span) sum(c Compression, seal *Seal) bool {
 	h := blake3.New()
 	b := fmt.Appendf(nil, "%s\x00%s\x00%s\x00%d\x00", writerVersion, s.kind, c, len(s.items))
+	if id := seal.id(s.kind); id != "" {
+		b = fmt.Appendf(b, "%s\x00", id)
+	}
 	if s.piece != nil {
 		b = fmt.Appendf(b, "%+v\x00", s.piece.entry.Piece)
 	}
@@ -118,7 +123,7 @@ func (r *reuser) match(spans []*span) error {
 		}
 	}
 	for _, s := range spans {
-		if !s.sum(r.c.o.Compression) {
+		if !s.sum(r.c.o.Compression, r.c.o.Seal) {
 			continue
 		}
 		id, ok := layers[known[hex.EncodeToString(s.key[:])]]
@@ -225,6 +230,9 @@ func (r *reuser) end() error {
 	}
 	p.desc = ocispec.Descriptor{MediaType: r.layer[s].MediaType, Digest: r.layer[s].Digest, Size: r.layer[s].Size}
 	p.reused = true
+	if content := r.c.o.Base.Contents[p.desc.Digest]; content != "" {
+		r.c.noteContent(p.desc, content)
+	}
 	r.taken[s] = p
 	return nil
 }

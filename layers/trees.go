@@ -269,7 +269,7 @@ func (t *treeSet) note(spans []*span, written map[*span]part) {
 		p := written[s]
 		t.diverted = append(t.diverted, p.diverted...)
 		// What was read may not be what the key says where something went wrong.
-		if s.sum(c.o.Compression) && len(p.changed) == 0 && len(p.left) == 0 {
+		if s.sum(c.o.Compression, c.o.Seal) && len(p.changed) == 0 && len(p.left) == 0 {
 			c.result.Known[p.desc.Digest] = hex.EncodeToString(s.key[:])
 		}
 	}

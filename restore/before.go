@@ -31,9 +31,8 @@ type Conflict struct {
 
 // contender is a file of the host below /etc that is to be replaced.
 type contender struct {
-	path   string
-	size   int64 // of what comes, with its digest
-	digest string
+	path  string
+	comes artifact.Entry
 }
 
 // contend notes e, which has state s, if somebody may want the host's file back.
@@ -47,7 +46,7 @@ func (p *planner) contend(e artifact.Entry, s state) {
 			return // an identity is replaced as a whole, or not at all
 		}
 	}
-	p.contenders = append(p.contenders, contender{path: at, size: e.FileSize(), digest: string(e.Digest)})
+	p.contenders = append(p.contenders, contender{path: at, comes: e})
 }
 
 // conflicts are the files among the contenders that are no package's, or not as
@@ -106,7 +105,7 @@ func (p *planner) changedSince(c contender, last time.Time) (bool, error) {
 	if err != nil || !st.IsRegular() || st.Size == 0 || !time.Unix(st.Ctim.Unix()).After(last) {
 		return false, err
 	}
-	if st.Size != c.size || c.digest == "" {
+	if st.Size != c.comes.FileSize() || c.comes.Digest == "" {
 		return true, nil
 	}
 	f, err := d.Open(name)
@@ -116,7 +115,7 @@ func (p *planner) changedSince(c contender, last time.Time) (bool, error) {
 	defer func() { _ = f.Close() }()
 	sum := artifact.NewDigester()
 	_, err = io.Copy(sum, f)
-	return string(sum.Sum()) != c.digest, err
+	return !p.snapshot.Key.Matches(c.comes, sum.Sum()), err
 }
 
 // lastImport is when the last import into root had come to its end, the zero time if

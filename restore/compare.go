@@ -19,6 +19,7 @@ type comparer struct {
 	near
 	places
 	owners *owners
+	key    artifact.DigestKey
 	absent absent
 	// replaced are the files of the host that will be replaced: names of theirs
 	// that are hard links must be made again.
@@ -163,7 +164,7 @@ func (c *comparer) sameContent(f *host.File, e artifact.Entry) (bool, error) {
 	}
 	c.sum.Reset()
 	_, err := io.CopyBuffer(struct{ io.Writer }{c.sum}, struct{ io.Reader }{io.NewSectionReader(f, e.Piece.Offset, e.Size)}, c.buf)
-	return err == nil && c.sum.Sum() == e.Digest, err
+	return err == nil && c.key.Matches(e, c.sum.Sum()), err
 }
 
 // lookLink compares hard link e with the file have, described by st.

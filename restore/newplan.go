@@ -172,6 +172,7 @@ func (p *planner) files(ctx context.Context) error {
 	}
 	p.restores = p.askedPaths()
 	cmp := newComparer(p.Root, p.owners, p.places)
+	cmp.key = p.snapshot.Key
 	defer cmp.close()
 	p.plan.files.places = p.places
 	p.plan.files.catalog = func(ctx context.Context, fn func(artifact.Entry) error) error {

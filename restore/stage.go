@@ -104,7 +104,7 @@ func (s *stager) layer(ctx context.Context, k artifact.Kind, part int, jobs <-ch
 		return err
 	}
 	defer l.End(ctx, &err)
-	u := unpacker{stager: s, layer: l, beside: besides{work: s.work}}
+	u := unpacker{stager: s, layer: l, beside: besides{work: s.work}, maker: archive.Maker{Key: s.snapshot.Key}}
 	for {
 		select {
 		case <-ctx.Done():

@@ -45,12 +45,17 @@ func (a *app) note(format string, args ...any) {
 }
 
 // remember keeps what the next export needs.
-func (a *app) remember(root *host.Root, o exportOptions, fresh layers.Known, known []cache.Entry) {
+func (a *app) remember(root *host.Root, o exportOptions, c *layers.Captured, known []cache.Entry) {
 	var entries []cache.Entry
-	for layer, key := range fresh {
-		entries = append(entries, cache.Entry{Layer: layer, Key: key})
+	for layer, key := range c.Known {
+		entries = append(entries, cache.Entry{Layer: layer, Key: key, Content: c.Contents[layer]})
 	}
-	slices.SortFunc(entries, func(a, b cache.Entry) int { return strings.Compare(a.Key, b.Key) })
+	for layer, content := range c.Contents {
+		if c.Known[layer] == "" {
+			entries = append(entries, cache.Entry{Layer: layer, Content: content})
+		}
+	}
+	slices.SortFunc(entries, func(a, b cache.Entry) int { return strings.Compare(a.Key+a.Content, b.Key+b.Content) })
 	if err := cache.Save(o.cache, root.Dir(), entries, known); err != nil {
 		a.note("%v: the next export reads every file", err)
 	}
@@ -61,10 +66,13 @@ func (a *app) remember(root *host.Root, o exportOptions, fresh layers.Known, kno
 // read all the same is compared with it before it is written.
 func (a *app) base(ctx context.Context, dest string, known []cache.Entry, o exportOptions) (_ *layers.Base, closeBase func() error, err error) {
 	nothing := func() error { return nil }
-	base := &layers.Base{Known: layers.Known{}}
-	if !o.rehash {
-		for _, e := range known {
+	base := &layers.Base{Known: layers.Known{}, Contents: layers.Known{}}
+	for _, e := range known {
+		if !o.rehash && e.Key != "" {
 			base.Known[e.Layer] = e.Key
+		}
+		if e.Content != "" {
+			base.Contents[e.Layer] = e.Content // read all the same, only not sealed again
 		}
 	}
 	if o.base != "" {

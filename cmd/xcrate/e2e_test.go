@@ -42,7 +42,7 @@ func TestRealDNF(t *testing.T) {
 	if err := hosttest.SampleMN(mn, hosttest.SampleOptions{Nodes: 40}); err != nil {
 		t.Fatal(err)
 	}
-	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--tag", "one")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--tag", "one")
 	c := config(t, usb)
 	plan := xcrate(t, 0, "import", usb, "--root", root, "--dry-run", "--allow", "distro,distro-version")
 	if !strings.Contains(plan, "with dnf (") {
@@ -78,7 +78,7 @@ func TestRealDNF(t *testing.T) {
 	}
 	// The restored root knows from its own rpm database what is installed.
 	back := filepath.Join(t.TempDir(), "back")
-	xcrate(t, exitWarnings, "export", back, "--root", root, "--tag", "one")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", back, "--root", root, "--tag", "one")
 	for i, k := range config(t, back).Kinds {
 		k.Stored = c.Kinds[i].Stored // this root's accounts have other numbers
 		if k.Kind == artifact.KindPackages {
@@ -126,14 +126,14 @@ func missingPackage(t *testing.T, root string, packages []artifact.Package) {
 	}
 	dest := filepath.Join(t.TempDir(), "less")
 	var out, errs bytes.Buffer
-	code := run([]string{"xcrate", "export", dest, "--root", root}, strings.NewReader(""), &out, &errs)
+	code := run([]string{"xcrate", "export", "--no-encrypt", dest, "--root", root}, strings.NewReader(""), &out, &errs)
 	if code != exitError || !strings.Contains(errs.String(), "\n  "+gone.NEVRA()+"\n") || !strings.Contains(errs.String(), "--allow-missing-packages") {
 		t.Errorf("export without %s: exit code %d\n%s", gone.NEVRA(), code, errs.String())
 	}
 	if _, err := os.Lstat(dest); err == nil {
 		t.Error("the failed export left its destination behind")
 	}
-	if said := xcrate(t, exitWarnings, "export", dest, "--root", root, "--allow-missing-packages"); !strings.Contains(said, gone.NEVRA()) {
+	if said := xcrate(t, exitWarnings, "export", "--no-encrypt", dest, "--root", root, "--allow-missing-packages"); !strings.Contains(said, gone.NEVRA()) {
 		t.Errorf("the missing package is not listed:\n%s", said)
 	}
 	if got := config(t, dest).MissingPackages; !slices.Equal(got, []string{gone.NEVRA()}) {
@@ -163,7 +163,7 @@ func TestRealDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--with-logs")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--with-logs")
 	xcrate(t, exitWarnings, "import", usb, "--root", back, "--yes", "--only", "database")
 	want, err := database.OpenSQLite(t.Context(), filepath.Dir(files[0]), database.SQLiteOptions{TempDir: t.TempDir()})
 	if err != nil {
@@ -195,7 +195,7 @@ func TestNoSecretInTheOpen(t *testing.T) {
 	if err := hosttest.SampleMN(mn, hosttest.SampleOptions{Nodes: 40, SingleOwner: os.Geteuid() != 0}); err != nil {
 		t.Fatal(err)
 	}
-	said := xcrate(t, exitWarnings, "export", usb, "--root", mn, "--json")
+	said := xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--json")
 	said += xcrate(t, 0, "inspect", usb) + xcrate(t, 0, "verify", usb, "--json") + xcrate(t, 0, "list", usb)
 	said += xcrate(t, 0, "import", usb, "--root", t.TempDir(), "--dry-run", "--show-files", "--json", "--allow", "not-root")
 	if strings.Contains(said, hosttest.Canary) {
@@ -292,7 +292,7 @@ func TestParts(t *testing.T) {
 	if err := hosttest.SampleMN(mn, o); err != nil {
 		t.Fatal(err)
 	}
-	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--tag", "one")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--tag", "one")
 	install, _ := config(t, usb).Kind(artifact.KindInstall)
 	if install.Parts < 3 {
 		t.Fatalf("kind install has %d parts", install.Parts)
@@ -308,7 +308,7 @@ func TestParts(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(mn, "install/custom/new"), []byte("new"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--tag", "two")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--tag", "two")
 	// The part, perhaps the one cut off it, catalog, config and manifest.
 	if n := blobs() - before; n < 4 || n > 5 {
 		t.Errorf("one new file made %d new blobs", n)
@@ -322,7 +322,7 @@ func TestParts(t *testing.T) {
 		t.Error(line)
 	}
 	back := filepath.Join(t.TempDir(), "back")
-	xcrate(t, exitWarnings, "export", back, "--root", root, "--tag", "two")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", back, "--root", root, "--tag", "two")
 	again, _ := config(t, back).Kind(artifact.KindInstall)
 	if two, _ := config(t, usb).Kind(artifact.KindInstall); again != two {
 		t.Errorf("exported again: %+v, was %+v", again, two)

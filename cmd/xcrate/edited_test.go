@@ -26,7 +26,7 @@ func TestEditedTable(t *testing.T) {
 	if err := hosttest.BaseRoot(root); err != nil {
 		t.Fatal(err)
 	}
-	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--packages", "none", "--tag", "one")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--packages", "none", "--tag", "one")
 	edited := filepath.Join(t.TempDir(), "edited")
 	repack(t, usb+":one", edited, func(name, content string) string {
 		if name != artifact.TablesDir+"/site.csv" {

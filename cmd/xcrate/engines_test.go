@@ -30,7 +30,7 @@ func locationIn(t *testing.T, root string) database.Location {
 func TestEngineChange(t *testing.T) {
 	mn, usb, root := filepath.Join(t.TempDir(), "mn"), filepath.Join(t.TempDir(), "usb"), hosttest.DatabaseRoot(t)
 	sample(t, mn)
-	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--with-logs")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--with-logs")
 	into := func(args ...string) string {
 		t.Helper()
 		return xcrate(t, exitWarnings, append([]string{
@@ -95,7 +95,7 @@ func TestEngineChangeRefused(t *testing.T) {
 	sample(t, mn)
 	sqlite(t, filepath.Join(mn, "etc/xcat/mac.sqlite"), "INSERT INTO mac (node, mac) VALUES ('Twin', '1'), ('twin', '2')")
 	sqlite(t, filepath.Join(mn, "etc/xcat/rack.sqlite"), "INSERT INTO rack (rackname, comments) VALUES ('r1', 'a' || char(0) || 'b'), ('r2', CAST(x'ff' AS TEXT))")
-	xcrate(t, exitWarnings, "export", usb, "--root", mn)
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn)
 	before := whole(t, root)
 	for engine, lines := range map[string][]string{
 		"mariadb":  {`table "mac": rows node="Twin" and node="twin": the same key`, `table "rack": column "comments": row 2: bytes that are no UTF-8`},

@@ -49,6 +49,7 @@ type exportOptions struct {
 	media    mediaOptions
 	registry registryOptions
 	tool     toolOptions
+	seal     sealOptions
 	stick    stickOptions
 	// staged says that the layout is only on its way to another place.
 	staged bool
@@ -100,6 +101,7 @@ that nobody touched since are not even read.`,
 	o.hooks.flags(f)
 	o.media.flags(f)
 	o.tool.flags(f)
+	o.seal.flags(f)
 	o.stick.flags(f)
 	f.BoolVar(&o.json, "json", false, "print the result as JSON")
 	o.registry.flags(cmd)
@@ -136,6 +138,9 @@ func runExport(ctx context.Context, a *app, dest string, o exportOptions) (err e
 	}
 	if err := stack.XCAT().CheckMarkers(root.Exists); err != nil {
 		return hint(fmt.Errorf("root %s: %w", root.Dir(), err), "run it on the management node, or give its disk: --root DIR")
+	}
+	if err := o.seal.decide(ctx, a); err != nil {
+		return err
 	}
 	return a.exportAround(ctx, root, to, o, compression)
 }
@@ -245,6 +250,10 @@ func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, des
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, closeBase()) }()
+	sealing, err := a.sealing(root, o)
+	if err != nil {
+		return nil, err
+	}
 	before := a.resumed(o.cache, root.Dir(), dest)
 	captured, err := layers.Capture(ctx, w, layers.Options{
 		Root: root, Stack: stack.XCAT(), Packages: o.packages, Auto: auto, NoPackages: none,
@@ -256,7 +265,7 @@ func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, des
 		},
 		Skip: map[host.Inode]bool{inode: true}, Mounts: cleaned(o.mounts), IgnoreUnreadable: o.unreadable, TempDir: temp,
 		Runner: a.runner, Tool: "xcrate " + version, Now: a.now(), Progress: p,
-		Services: a.serviceStates, Compression: compression, Base: base, Settle: settle, Workers: o.workers,
+		Services: a.serviceStates, Compression: compression, Seal: sealing.how, Base: base, Settle: settle, Workers: o.workers,
 		Like: before.like, Written: before.written,
 		Room: func(need int64, blobs int) error { return o.stick.estimated(a, w, dest, need, blobs) },
 	})
@@ -266,9 +275,13 @@ func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, des
 	if err != nil {
 		return nil, databaseHint(err)
 	}
+	if err := sealing.apply(&captured.Config); err != nil {
+		return nil, err
+	}
 	s, err := a.commit(ctx, w, captured, dest, o)
 	if err == nil {
-		a.remember(root, o, captured.Known, known)
+		a.remember(root, o, captured, known)
+		sealing.remember(a)
 		before.end()
 	}
 	return s, err

@@ -92,13 +92,32 @@ func (a *app) openHere(ctx context.Context, text string, o importOptions) (*sour
 	if err != nil {
 		return nil, err
 	}
-	return a.here(ctx, s, o.cacheDir)
+	// Whether it can be opened does not wait until all of it is here.
+	opened := *s
+	if err := a.unseal(ctx, &opened, o.opening, o.restores); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if s.remote == nil && len(s.layout.Missing()) == 0 {
+		return &opened, nil
+	}
+	if s, err = a.here(ctx, s, o.cacheDir); err != nil {
+		return nil, err
+	}
+	if opened.key == nil {
+		return s, nil
+	}
+	return s, s.open(opened.key)
+}
+
+// restores reports whether kind k is to be restored.
+func (o importOptions) restores(k artifact.Kind) bool {
+	return (len(o.only) == 0 || slices.Contains(o.only, string(k))) && !slices.Contains(o.skip, string(k))
 }
 
 // runResume finishes an import that was interrupted. What it was told then counts.
 func runResume(cmd *cobra.Command, a *app, args []string, o importOptions) error {
 	ctx := cmd.Context()
-	allowed := append([]string{"resume", "root", "yes", "json", "show-files", "quiet", "no-hooks", "hook-timeout"}, o.source.names()...)
+	allowed := append([]string{"resume", "root", "yes", "json", "show-files", "quiet", "no-hooks", "hook-timeout"}, append(o.source.names(), o.opening.names()...)...)
 	var other string
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if !slices.Contains(allowed, f.Name) {

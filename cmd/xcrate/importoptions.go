@@ -38,6 +38,7 @@ type importOptions struct {
 
 	hooks    hookOptions
 	source   sourceOptions
+	opening  openOptions
 	cacheDir string // of what is copied from discs and registries
 }
 
@@ -102,6 +103,7 @@ changes nothing.`,
 	f.BoolVar(&o.dbRemote, "remote-database", false, "restore into a database server on another\nmachine too, if the source's was on one")
 	f.BoolVar(&o.showFiles, "show-files", false, "list every file in the plan")
 	o.hooks.flags(f)
+	o.opening.flags(f)
 	o.source.flags(cmd)
 	f.StringVar(&o.cacheDir, "cache-dir", a.incomingDir(), "keep in `DIR` what is copied from discs or a\nregistry (default: /var/cache/xcrate/incoming)")
 	f.Lookup("cache-dir").DefValue = ""

@@ -43,7 +43,7 @@ func TestInterop(t *testing.T) {
 	if err := hosttest.SampleMN(mn, hosttest.SampleOptions{Nodes: 10}); err != nil {
 		t.Fatal(err)
 	}
-	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--tag", "v1", "-q")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--tag", "v1", "-q")
 	want := digestOf(t, usb)
 	for name, start := range map[string]func() *hosttest.Registry{
 		"docker-registry": func() *hosttest.Registry { return hosttest.DockerRegistry(t, hosttest.RegistryOptions{}) },

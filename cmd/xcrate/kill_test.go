@@ -80,14 +80,14 @@ func TestKilledExport(t *testing.T) {
 	bin, mn, usb := program(t), filepath.Join(t.TempDir(), "mn"), filepath.Join(t.TempDir(), "usb")
 	sample(t, mn)
 	begun := time.Now()
-	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--tag", "first")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--tag", "first")
 	took := time.Since(begun)
 	killed := 0
 	for i, d := range steps(took, 12) {
 		if err := os.WriteFile(filepath.Join(mn, "install/custom/new"), fmt.Appendf(nil, "%d", i), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if !killAfter(t, d, bin, "export", usb, "--root", mn, "--tag", "second") {
+		if !killAfter(t, d, bin, "export", "--no-encrypt", usb, "--root", mn, "--tag", "second") {
 			killed++
 		}
 		xcrate(t, 0, "verify", usb+":first")
@@ -96,7 +96,7 @@ func TestKilledExport(t *testing.T) {
 	if killed == 0 {
 		t.Error("no export was killed")
 	}
-	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--tag", "second")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--tag", "second")
 	xcrate(t, 0, "verify", usb+":second")
 	if left, _ := filepath.Glob(filepath.Join(usb, ".*")); len(left) > 0 {
 		t.Errorf("left over: %v", left)
@@ -109,7 +109,7 @@ func TestKilledExport(t *testing.T) {
 func TestKilledImport(t *testing.T) {
 	bin, mn, usb := program(t), filepath.Join(t.TempDir(), "mn"), filepath.Join(t.TempDir(), "usb")
 	sample(t, mn)
-	xcrate(t, exitWarnings, "export", usb, "--root", mn)
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn)
 	want := filepath.Join(t.TempDir(), "want")
 	if err := hosttest.BaseRoot(want); err != nil {
 		t.Fatal(err)
@@ -223,12 +223,12 @@ func TestInterrupted(t *testing.T) {
 	bin, mn, usb := program(t), filepath.Join(t.TempDir(), "mn"), filepath.Join(t.TempDir(), "usb")
 	sample(t, mn)
 	begun := time.Now()
-	xcrate(t, exitWarnings, "export", usb, "--root", mn)
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn)
 	took := time.Since(begun)
 	interrupted := 0
 	for _, d := range steps(took, 8) {
 		place := filepath.Join(t.TempDir(), "new")
-		if interruptAfter(t, d, bin, "export", place, "--root", mn) {
+		if interruptAfter(t, d, bin, "export", "--no-encrypt", place, "--root", mn) {
 			continue
 		}
 		interrupted++

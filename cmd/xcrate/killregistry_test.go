@@ -24,7 +24,7 @@ func TestKilledPush(t *testing.T) {
 	}
 	const size = 48 << 20
 	addNoise(t, mn, 1, size)
-	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--tag", "v1", "-q")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--tag", "v1", "-q")
 	r := hosttest.DockerRegistry(t, hosttest.RegistryOptions{})
 	push := exec.Command(bin, "push", usb, r.Host+"/mn/c7", "--plain-http", "-q", "--parallel", "1")
 	if err := push.Start(); err != nil {

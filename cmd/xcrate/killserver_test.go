@@ -49,7 +49,7 @@ func TestKilledServerImport(t *testing.T) {
 	for _, engine := range serverEngines {
 		t.Run(string(engine), func(t *testing.T) {
 			n, usb, root := nodeOn(t, engine), filepath.Join(t.TempDir(), "usb"), hosttest.DatabaseRoot(t)
-			xcrate(t, exitWarnings, "export", usb, "--root", n.root, "--db-server", n.server)
+			xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", n.root, "--db-server", n.server)
 			var all int64
 			for _, table := range config(t, usb).Database.Tables {
 				all += table.Rows

@@ -19,7 +19,7 @@ func TestLocalChanges(t *testing.T) {
 	if err := hosttest.SampleMN(mn, hosttest.SampleOptions{Nodes: 5}); err != nil {
 		t.Fatal(err)
 	}
-	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--tag", "sample")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--tag", "sample")
 	xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes")
 	const tmpl, own = "opt/xcat/share/xcat/install/rocky/compute.rocky9.tmpl", "opt/xcat/own"
 	for _, act := range []func() error{
@@ -35,7 +35,7 @@ func TestLocalChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	xcrate(t, exitWarnings, "export", usb, "--root", root, "--tag", "changed")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", root, "--tag", "changed")
 	c := config(t, usb+":changed")
 	if opt, _ := c.Kind(artifact.KindOpt); opt.Files != 2 || opt.Entries != 5 {
 		t.Errorf("kind opt: %+v", opt) // the template, the plugin, two links and the directory; the token is a secret

@@ -40,7 +40,7 @@ func main() {
 const memoryLimit = 150 << 20
 
 func newApp(in io.Reader, out, errw io.Writer) *app {
-	return &app{in: in, out: out, err: errw, now: time.Now, runner: host.Exec{}, cache: cacheDir(os.Getenv), env: os.Getenv, hooks: hooks.Dir}
+	return &app{in: in, out: out, err: errw, now: time.Now, runner: host.Exec{}, cache: cacheDir(os.Getenv), env: os.Getenv, hooks: hooks.Dir, hostKeys: hostKeys()}
 }
 
 // cacheDir is where exports remember what they have seen.
@@ -106,6 +106,7 @@ type app struct {
 	answers  *bufio.Reader // of who is asked, nil before the first question
 	beside   string        // the layout that this program lies in, as xcatimport on a stick
 	password string        // for a registry, "" before it was asked for
+	hostKeys []string      // files with this machine's own private keys
 
 	events   *progress.Events // what err is with --json, else nil
 	plain    streams          // what out and err were before

@@ -53,7 +53,7 @@ func (s system) export(t *testing.T, o hosttest.ScriptedOptions) string {
 	if err := s.packages(dir, "../../testdata/real-mn/sqlite/policy.sqlite", o); err != nil {
 		t.Fatal(err)
 	}
-	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--packages", dir)
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--packages", dir)
 	return usb
 }
 

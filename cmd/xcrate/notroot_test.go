@@ -49,7 +49,7 @@ func TestNotRoot(t *testing.T) {
 		}
 	}
 	asNobody(t, 0, dir, filepath.Join(dir, "mksample"), "-nodes", "5", "mn")
-	asNobody(t, exitWarnings, dir, bin, "export", "usb", "--root", "mn", "--tag", "one")
+	asNobody(t, exitWarnings, dir, bin, "export", "--no-encrypt", "usb", "--root", "mn", "--tag", "one")
 	if err := os.Mkdir(filepath.Join(dir, "new"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestNotRoot(t *testing.T) {
 		t.Errorf("refused with:\n%s", refused)
 	}
 	asNobody(t, exitWarnings, dir, bin, "import", "usb", "--root", "new", "--yes", "--allow", "not-root")
-	asNobody(t, exitWarnings, dir, bin, "export", "back", "--root", "new", "--tag", "one")
+	asNobody(t, exitWarnings, dir, bin, "export", "--no-encrypt", "back", "--root", "new", "--tag", "one")
 	first, again := config(t, filepath.Join(dir, "usb")), config(t, filepath.Join(dir, "back"))
 	for i, k := range first.Kinds {
 		if k != again.Kinds[i] {
@@ -73,18 +73,18 @@ func TestNotRoot(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("x"), 0o600); err != nil { // root's, not nobody's
 		t.Fatal(err)
 	}
-	if out := asNobody(t, exitError, dir, bin, "export", "other", "--root", "mn"); !strings.Contains(out, "custom/closed: permission denied") || !strings.Contains(out, "--ignore-unreadable") {
+	if out := asNobody(t, exitError, dir, bin, "export", "--no-encrypt", "other", "--root", "mn"); !strings.Contains(out, "custom/closed: permission denied") || !strings.Contains(out, "--ignore-unreadable") {
 		t.Errorf("export of a file that cannot be read:\n%s", out)
 	}
 	if _, err := os.Lstat(filepath.Join(dir, "other")); err == nil {
 		t.Error("the failed export left its destination behind")
 	}
-	listed := asNobody(t, exitWarnings, dir, bin, "export", "other", "--root", "mn", "--ignore-unreadable")
+	listed := asNobody(t, exitWarnings, dir, bin, "export", "--no-encrypt", "other", "--root", "mn", "--ignore-unreadable")
 	if !strings.Contains(listed, "could not be read, and are not in the snapshot:") || !strings.Contains(listed, "/install/custom/closed") {
 		t.Errorf("export without what cannot be read:\n%s", listed)
 	}
 	asNobody(t, 0, dir, bin, "verify", "other")
-	if out := asNobody(t, exitError, dir, bin, "export", "live"); !strings.Contains(out, "not root") {
+	if out := asNobody(t, exitError, dir, bin, "export", "--no-encrypt", "live"); !strings.Contains(out, "not root") {
 		t.Errorf("export of the live root:\n%s", out)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/progress"
 	"github.com/xcrate/xcrate/internal/registry"
+	"github.com/xcrate/xcrate/internal/seal"
 	"github.com/xcrate/xcrate/layout"
 )
 
@@ -43,6 +44,7 @@ type source struct {
 	place  place
 	layout *layout.Layout       // nil if it is in a registry
 	remote *registry.Repository // nil if it is in a layout
+	key    *seal.Key            // that it is opened with, nil if it is not
 	// parallel is how many blobs are fetched at once.
 	parallel int
 }

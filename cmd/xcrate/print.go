@@ -248,7 +248,9 @@ func (p *printer) inspected(s *source) {
 	p.line("  created   %s by %s", c.Created.UTC().Format("2006-01-02 15:04:05 UTC"), c.Tool)
 	p.line("  host      %s", cmp.Or(c.Host.FQDN, c.Host.Name))
 	p.line("  distro    %s", cmp.Or(c.Host.Distro.Name, c.Host.Distro.ID))
-	p.line("  size      %s in %d layers\n", size(s.Size()), len(s.Manifest.Layers))
+	p.line("  size      %s in %d layers", size(s.Size()), len(s.Manifest.Layers))
+	p.secrets(c.Secrets)
+	p.line("")
 	p.kinds(c)
 	var rows int64
 	for _, t := range c.Database.Tables {

@@ -1,6 +1,9 @@
 package main
 
-import "github.com/xcrate/xcrate/layout"
+import (
+	"github.com/xcrate/xcrate/artifact"
+	"github.com/xcrate/xcrate/layout"
+)
 
 // verification is what verify prints as JSON.
 type verification struct {
@@ -11,6 +14,8 @@ type verification struct {
 	Bytes     int64    `json:"bytes"`
 	Entries   int64    `json:"entries"`
 	Problems  []string `json:"problems"`
+	// Sealed are the kinds whose contents were not looked at, for want of a key.
+	Sealed []artifact.Kind `json:"sealed,omitempty"`
 	// Programs are where a program beside it is damaged, or none of ours.
 	Programs []string `json:"wrong_programs,omitempty"`
 	// Volumes are those of a snapshot on several.
@@ -29,6 +34,7 @@ func (v verdict) document(s *source) verification {
 	d := verification{
 		Reference: s.place.String(), Digest: s.Descriptor.Digest.String(), OK: !v.damaged() && !v.partial(),
 		Blobs: v.report.Blobs, Bytes: v.report.Bytes, Entries: v.report.Entries, Problems: []string{}, Programs: v.programs,
+		Sealed: v.report.Sealed,
 	}
 	for _, problem := range v.report.Problems {
 		d.Problems = append(d.Problems, problem.Error())
@@ -59,6 +65,10 @@ func (p *printer) verified(s *source, v verdict) {
 		p.line("  good    %s in %s: every digest, every layer, every file",
 			count(r.Entries, "file", "files"), count(int64(r.Blobs), "blob", "blobs"))
 		p.line("          %s read", size(r.Bytes))
+		if len(r.Sealed) > 0 {
+			p.line("  sealed  %s: as written,", kindList(r.Sealed))
+			p.line("          not looked into; to do that: --identity FILE")
+		}
 	}
 	for _, program := range v.programs {
 		p.line("  WRONG   %s: damaged, or not written by xcrate", escape(program))

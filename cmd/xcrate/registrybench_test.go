@@ -32,7 +32,7 @@ func BenchmarkRegistry(b *testing.B) {
 		}
 		f.Close()
 	}
-	xcrate(b, exitWarnings, "export", usb, "--root", mn, "--tag", "v1", "-q")
+	xcrate(b, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--tag", "v1", "-q")
 	r := hosttest.DockerRegistry(b, hosttest.RegistryOptions{})
 	n := 0
 	skopeo := func(args ...string) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"github.com/xcrate/xcrate/internal/cache"
 	"github.com/xcrate/xcrate/internal/progress"
@@ -127,15 +125,12 @@ func (o *registryOptions) tls() (registry.TLS, error) {
 // maxPEM is how large a file of certificates may be, in bytes.
 const maxPEM = 16 << 20
 
-// maxPassword is how long a password may be, in bytes: some are tokens.
-const maxPassword = 64 << 10
-
 // password asks for the password of the given user, once.
 func (o *registryOptions) password(ctx context.Context, a *app, host string) (string, error) {
 	switch {
 	case o.username == "" || a.password != "":
 	case o.passwordStdin:
-		b, err := io.ReadAll(io.LimitReader(a.in, maxPassword))
+		b, err := io.ReadAll(io.LimitReader(a.in, maxPassphrase))
 		if err != nil {
 			return "", fmt.Errorf("password: %w", err)
 		}
@@ -146,17 +141,11 @@ func (o *registryOptions) password(ctx context.Context, a *app, host string) (st
 	case !a.canAsk():
 		return "", usage(errors.New("--username without a password"), "give it on standard input: --password-stdin")
 	default:
-		in, ok := a.in.(*os.File)
-		if !ok {
-			return "", usage(errors.New("--username without a password"), "give it on standard input: --password-stdin")
-		}
-		_, _ = fmt.Fprintf(a.err, "Password of %s at %s: ", o.username, host)
-		b, err := term.ReadPassword(int(in.Fd()))
-		_, _ = fmt.Fprintln(a.err)
-		if err = cmp.Or(err, ctx.Err()); err != nil {
+		text, err := a.askSecret(ctx, fmt.Sprintf("Password of %s at %s: ", o.username, host))
+		if err != nil {
 			return "", fmt.Errorf("password: %w", err)
 		}
-		a.password = string(b)
+		a.password = text
 	}
 	return a.password, nil
 }

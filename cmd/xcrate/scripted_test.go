@@ -21,7 +21,7 @@ func scriptedExport(t *testing.T, o hosttest.ScriptedOptions) (mn, usb string) {
 	t.Helper()
 	mn, usb = filepath.Join(t.TempDir(), "mn"), filepath.Join(t.TempDir(), "usb")
 	sample(t, mn)
-	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--packages", scriptedPackages(t, o))
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--packages", scriptedPackages(t, o))
 	return mn, usb
 }
 

@@ -159,7 +159,7 @@ func TestServers(t *testing.T) {
 	for _, engine := range serverEngines {
 		t.Run(string(engine), func(t *testing.T) {
 			n, usb, root := nodeOn(t, engine), filepath.Join(t.TempDir(), "usb"), hosttest.DatabaseRoot(t)
-			said := xcrate(t, exitWarnings, "export", usb, "--root", n.root, "--db-server", n.server)
+			said := xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", n.root, "--db-server", n.server)
 			c := config(t, usb)
 			if s := c.Database.Server; s == nil || s.Host != "10.10.0.1" || s.Name != n.location.Name || s.Version == "" || s.Remote {
 				t.Errorf("server in the config: %+v", s)

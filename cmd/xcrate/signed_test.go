@@ -42,7 +42,7 @@ func TestSignedPackages(t *testing.T) {
 			if out, err := exec.CommandContext(t.Context(), "sh", "-c", signScript, "sh", mn, packages, signer).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
-			xcrate(t, exitWarnings, "export", usb, "--root", mn, "--packages", packages)
+			xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--packages", packages)
 			if keys := config(t, usb).PackageKeys; len(keys) != 1 || keys[0].Name != "Known <Known@example.com>" {
 				t.Errorf("keys %+v", keys)
 			}

@@ -114,10 +114,10 @@ func TestStickDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newDeadStick(t, "110m")
-	xcrate(t, exitWarnings, "export", s.dir, "--root", mn, "--tag", "one", "-q")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", s.dir, "--root", mn, "--tag", "one", "-q")
 	before := s.blobs()
 	addNoise(t, mn, 10, 16<<20)
-	xcrate(t, exitError, "export", s.dir, "--root", mn, "--tag", "two", "-q", "--no-space-check", "--workers", "1")
+	xcrate(t, exitError, "export", "--no-encrypt", s.dir, "--root", mn, "--tag", "two", "-q", "--no-space-check", "--workers", "1")
 
 	s.revive()
 	xcrate(t, 0, "verify", s.dir+":one", "-q")
@@ -128,7 +128,7 @@ func TestStickDies(t *testing.T) {
 	if len(left) <= len(before)+1 {
 		t.Fatalf("%d blobs are left of the export that died: this test proves nothing", len(left)-len(before))
 	}
-	xcrate(t, exitWarnings, "export", s.dir, "--root", mn, "--tag", "two", "-q", "--workers", "1")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", s.dir, "--root", mn, "--tag", "two", "-q", "--workers", "1")
 	xcrate(t, 0, "verify", s.dir+":two", "-q")
 	xcrate(t, 0, "verify", s.dir+":one", "-q")
 	reused, gone := 0, 0
@@ -157,7 +157,7 @@ func TestStickVanishes(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newDeadStick(t, "300m")
-	xcrate(t, exitWarnings, "export", s.dir, "--root", mn, "--tag", "one", "-q")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", s.dir, "--root", mn, "--tag", "one", "-q")
 	before := len(s.blobs())
 	addNoise(t, mn, 8, 16<<20)
 	gone := make(chan error, 1)
@@ -171,13 +171,13 @@ func TestStickVanishes(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}()
-	xcrate(t, exitError, "export", s.dir, "--root", mn, "--tag", "two", "-q", "--workers", "1")
+	xcrate(t, exitError, "export", "--no-encrypt", s.dir, "--root", mn, "--tag", "two", "-q", "--workers", "1")
 	if err := <-gone; err != nil {
 		t.Fatal(err)
 	}
 	s.plugIn()
 	xcrate(t, 0, "verify", s.dir+":one", "-q")
-	xcrate(t, exitWarnings, "export", s.dir, "--root", mn, "--tag", "three", "-q")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", s.dir, "--root", mn, "--tag", "three", "-q")
 	xcrate(t, 0, "verify", s.dir+":three", "-q")
 }
 
@@ -190,7 +190,7 @@ func TestLeftoversAreSwept(t *testing.T) {
 	}
 	s := newDeadStick(t, "60m")
 	addNoise(t, mn, 6, 16<<20)
-	xcrate(t, exitError, "export", s.dir, "--root", mn, "-q", "--no-space-check", "--workers", "1")
+	xcrate(t, exitError, "export", "--no-encrypt", s.dir, "--root", mn, "-q", "--no-space-check", "--workers", "1")
 	s.revive()
 	foreign := filepath.Join(s.dir, "blobs/sha256", strings.Repeat("ab", 32))
 	if err := errors.Join(os.MkdirAll(filepath.Dir(foreign), 0o700), os.WriteFile(foreign, []byte("of another tool, about to be listed"), 0o600)); err != nil {
@@ -202,7 +202,7 @@ func TestLeftoversAreSwept(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	xcrate(t, exitWarnings, "export", s.dir, "--root", mn, "--tag", "small", "-q")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", s.dir, "--root", mn, "--tag", "small", "-q")
 	after := s.blobs()
 	var bytes int64
 	for name := range after {
@@ -247,9 +247,9 @@ func TestStickExFAT(t *testing.T) {
 	t.Cleanup(func() { _ = exec.Command("losetup", "--detach", device).Run() })
 	s.command("mount.exfat-fuse", device, usb)
 	t.Cleanup(func() { _ = unix.Unmount(usb, unix.MNT_DETACH) })
-	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--tag", "one", "-q", "--read-back")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--tag", "one", "-q", "--read-back")
 	before := s.blobs()
-	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--tag", "two", "-q", "--read-back")
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--tag", "two", "-q", "--read-back")
 	xcrate(t, 0, "verify", usb+":one", "-q")
 	xcrate(t, 0, "copy", usb+":two", filepath.Join(dir, "back"), "-q")
 	for name := range before {

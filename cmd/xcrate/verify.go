@@ -13,31 +13,39 @@ import (
 func newVerify(a *app) *cobra.Command {
 	var asJSON bool
 	var o sourceOptions
+	var opening openOptions
 	cmd := &cobra.Command{
 		Use:   "verify SRC",
 		Short: "Check every blob and every file of a snapshot",
 		Long: `Check every blob and every file of a snapshot. Of several volumes those that are
-here are checked, and the others are named.`,
+here are checked, and the others are named. What is sealed is compared with its
+digests; with --identity it is opened, and looked into as well.`,
 		Example: `  xcrate verify /media/usb
   xcrate verify /media/usb:before-upgrade
   xcrate verify mn.iso
   xcrate verify /media/usb@sha256:5891b5b5...`,
 		Args: args("SRC"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runVerify(cmd.Context(), a, args[0], o, asJSON)
+			return runVerify(cmd.Context(), a, args[0], o, opening, asJSON)
 		},
 	}
+	opening.flags(cmd.Flags())
 	o.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return cmd
 }
 
-func runVerify(ctx context.Context, a *app, text string, o sourceOptions, asJSON bool) (err error) {
+func runVerify(ctx context.Context, a *app, text string, o sourceOptions, opening openOptions, asJSON bool) (err error) {
 	s, err := a.openSnapshot(ctx, text, o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	if opening.given() {
+		if err := a.unseal(ctx, s, opening, artifact.Kind.HasEntries); err != nil {
+			return err
+		}
+	}
 	v, err := a.verify(ctx, s)
 	if err != nil {
 		return err

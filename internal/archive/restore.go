@@ -25,6 +25,8 @@ type Owner struct {
 // Maker makes entries on a host. The zero Maker is ready; what it holds is a
 // buffer for the next file. It is not safe for concurrent use.
 type Maker struct {
+	// Key is that of the snapshot, if files of it are sealed.
+	Key artifact.DigestKey
 	buf []byte
 	sum *artifact.Digester
 }
@@ -119,7 +121,7 @@ func (m *Maker) fill(f *host.File, e artifact.Entry, r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if n != e.Size || (e.Digest != "" && m.sum.Sum() != e.Digest) {
+	if n != e.Size || (e.Digest != "" && !m.Key.Matches(e, m.sum.Sum())) {
 		return fmt.Errorf("entry %q: %d bytes with digest %s, the catalog says %d with %s", e.StoredPath(), n, m.sum.Sum(), e.Size, e.Digest)
 	}
 	return nil

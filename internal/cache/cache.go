@@ -22,10 +22,12 @@ var ErrDamaged = errors.New("damaged")
 // writes it decides what an export does not read.
 var ErrUnsafe = errors.New("others can write to it")
 
-// Entry says that the layer was made of files with the key.
+// Entry says that the layer was made of files with the key, or, if it is sealed, what
+// is in it: a name that says nothing without the key it is sealed with. Either may be "".
 type Entry struct {
-	Layer digest.Digest `json:"layer"`
-	Key   string        `json:"key"`
+	Layer   digest.Digest `json:"layer"`
+	Key     string        `json:"key,omitempty"`
+	Content string        `json:"content,omitempty"`
 }
 
 // document is the file: its own BLAKE3 digest in hex, a line feed, and this as
@@ -86,7 +88,7 @@ func merge(fresh, old []Entry) []Entry {
 	layers, keys := map[digest.Digest]bool{}, map[string]bool{}
 	var all []Entry
 	for _, e := range append(append([]Entry{}, fresh...), old...) {
-		if layers[e.Layer] || keys[e.Key] || len(all) == maxParts {
+		if layers[e.Layer] || e.Key != "" && keys[e.Key] || len(all) == maxParts {
 			continue
 		}
 		layers[e.Layer], keys[e.Key] = true, true

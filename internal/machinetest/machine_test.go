@@ -45,7 +45,7 @@ func newCluster(t *testing.T, d distro) *cluster {
 	source := d.root(t)
 	a := c.boot(t, source)
 	a.Must(t, "bash", "/mnt/lab/become-mn", d.name)
-	xcrate(t, a, done(), "export", "/mnt/usb")
+	xcrate(t, a, done(), "export", "--no-encrypt", "/mnt/usb")
 	c.want, c.trees = look(t, a, d), d.captured(t, source)
 	answers(t, a)
 	a.Stop(t)

@@ -180,11 +180,11 @@ func (w workshop) steps() []step {
 	backup := []string{"restic", "-q", "-r", repo, "--cache-dir", w.path("cache"), "backup", tree}
 	mkdir := []string{"mkdir", unpacked}
 	return []step{
-		{name: export, ours: true, remove: out, argv: []string{w.xcrate, "export", out, "--root", tree, "--tag", "one", "--cache", w.path("known")}},
+		{name: export, ours: true, remove: out, argv: []string{w.xcrate, "export", "--no-encrypt", out, "--root", tree, "--tag", "one", "--cache", w.path("known")}},
 		w.shell(step{name: tarZstd, remove: file}, pack, tree, file),
 		w.shell(step{name: tarZstdSync, remove: file}, pack+` && sync -f "$2"`, tree, file),
 		{name: resticBackup, remove: repo, before: []string{"restic", "-q", "-r", repo, "--cache-dir", w.path("cache"), "init"}, argv: backup},
-		{name: reExport, ours: true, argv: []string{w.xcrate, "export", out, "--root", tree, "--tag", "two", "--cache", w.path("known")}},
+		{name: reExport, ours: true, argv: []string{w.xcrate, "export", "--no-encrypt", out, "--root", tree, "--tag", "two", "--cache", w.path("known")}},
 		{name: resticAgain, argv: backup},
 		{name: verify, ours: true, argv: []string{w.xcrate, "verify", out}},
 		w.shell(step{name: openssl}, `openssl dgst -sha256 "$1"/blobs/sha256/*`, out),
