@@ -89,6 +89,9 @@ type Options struct {
 	Services    func(ctx context.Context, root *host.Root, roles []stack.Service) ([]artifact.Service, error)
 	Progress    progress.Sink // nil for none
 	Compression Compression
+	// WithoutSecrets captures what somebody may see who must not have the secrets: no
+	// kind secrets, and no value or file in which one was found. It restores nothing.
+	WithoutSecrets bool
 	// Seal says what is sealed; nil seals nothing.
 	Seal *Seal
 	// Base is where unchanged parts are taken from, nil for nowhere.
@@ -135,6 +138,9 @@ func Capture(ctx context.Context, sink Sink, o Options) (_ *Captured, err error)
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
+	if o.WithoutSecrets {
+		o.Base = nil // whose parts have files that are left out here
+	}
 	if o.limits == (limits{}) {
 		o.limits = limits{part: maxPart, piece: pieceSize}
 	}
@@ -163,6 +169,7 @@ type capture struct {
 	result      Captured
 	parts       map[artifact.Kind][]part // written, for the catalog
 	spool       *spool
+	hider       *hider     // nil unless secrets are left out
 	mu          sync.Mutex // guards result.Contents, as parts are written side by side
 }
 

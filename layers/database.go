@@ -44,6 +44,9 @@ func (c *capture) database(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if src, err = c.hideSecrets(ctx, src); err != nil {
+		return err
+	}
 	c.o.Progress.Phase("database", 0)
 	return c.layer(ctx, artifact.KindDatabase, func(w *partWriter) error { return c.dump(ctx, src, w) })
 }

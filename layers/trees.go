@@ -38,6 +38,11 @@ func (c *capture) trees(ctx context.Context, found *scanner) error {
 	}
 	found.items[artifact.KindSecrets] = append(found.items[artifact.KindSecrets], t.diverted...)
 	slices.SortFunc(found.items[artifact.KindSecrets], item.compare)
+	if c.hider != nil {
+		c.leaveSecrets(found.items[artifact.KindSecrets])
+		c.result.Known = nil // another export of the same files must read them
+		return nil
+	}
 	return t.write(ctx, artifact.KindSecrets)
 }
 
@@ -246,14 +251,18 @@ func (t *treeSet) dropHalves(ctx context.Context, spans []*span, written map[*sp
 
 // halves returns left and what of s has to go with it because paths are gone.
 func (t *treeSet) halves(s *span, gone map[string]bool, left []artifact.LeftOut) []artifact.LeftOut {
+	what := whatUnreadable
+	if t.c.hider != nil {
+		what = whatSecret
+	}
 	for _, it := range s.items {
 		p, first := it.path(), t.first[s.kind][t.found.inode(it)]
 		switch {
 		case slices.ContainsFunc(left, func(l artifact.LeftOut) bool { return l.Path == p }):
 		case gone[p]:
-			left = append(left, artifact.LeftOut{Path: p, What: whatUnreadable, Reason: "a piece of it could not be read"})
+			left = append(left, artifact.LeftOut{Path: p, What: what, Reason: "a piece of it could not be read"})
 		case it.link > 0 && gone[first]:
-			left = append(left, artifact.LeftOut{Path: p, What: whatUnreadable, Reason: "another name of " + first})
+			left = append(left, artifact.LeftOut{Path: p, What: what, Reason: "another name of " + first})
 		}
 	}
 	return left

@@ -139,6 +139,16 @@ func (t *treeWriter) writeFile(d *host.Dir, it item) (err error) {
 	if t.piece != nil {
 		e, st = t.piece.entry, t.piece.st
 	}
+	if t.c.hider != nil {
+		why, err := t.c.hider.look(e, f)
+		if err != nil {
+			return &readError{err}
+		}
+		if why != "" {
+			t.w.part.left = append(t.w.part.left, artifact.LeftOut{Path: it.path(), What: whatSecret, Reason: why, Size: e.FileSize()})
+			return nil
+		}
+	}
 	return t.content(f, e, st, it)
 }
 

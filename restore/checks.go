@@ -37,6 +37,7 @@ func checks() []preCheck {
 		{CodeDistro, "the distro is that of the snapshot", (*planner).needsDistro},
 		{CodeVersion, "major and minor version of the distro are those of the snapshot", (*planner).needsSameDistro},
 		{CodeArch, "the architecture is that of the snapshot", nil},
+		{CodeSecrets, "the snapshot has its secrets", nil},
 		{CodeClock, "the clock is after the snapshot", nil},
 		{"host-name", "the host is called as the snapshot's", (*planner).needsDistro},
 		{codeAddress, "the addresses of the snapshot's host are here", (*planner).needsAddresses},

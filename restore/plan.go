@@ -188,6 +188,7 @@ const (
 	CodeNotRoot       = "not-root"         // owners cannot be set
 	CodeConflict      = "type-conflict"    // a directory where a file goes, or the other way round
 	CodeOldNode       = "old-node"         // the management node of the snapshot still answers
+	CodeSecrets       = "no-secrets"       // the snapshot is for support, without secrets
 	CodeClock         = "clock"            // the host's clock is before the snapshot
 )
 
@@ -195,7 +196,7 @@ const (
 func Codes() []string {
 	return []string{
 		CodeDistro, CodeVersion, CodeArch, CodeStackVersion, CodeNewerPackages, CodeServiceNode, CodeNodes, CodeDatabase, CodeSpace, CodeNotRoot,
-		CodeOldNode, CodeClock,
+		CodeOldNode, CodeClock, CodeSecrets,
 	}
 }
 

@@ -43,6 +43,7 @@ func (p *planner) preflight(ctx context.Context) error {
 		p.find(CodeNotRoot, Block, "run it as root", "not root: owners of restored files cannot be set")
 	}
 	p.checkDistro(here)
+	p.checkSecrets()
 	p.checkClock()
 	p.checkStack()
 	p.checkBuild()

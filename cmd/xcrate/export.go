@@ -139,6 +139,9 @@ func runExport(ctx context.Context, a *app, dest string, o exportOptions) (err e
 	if err := stack.XCAT().CheckMarkers(root.Exists); err != nil {
 		return hint(fmt.Errorf("root %s: %w", root.Dir(), err), "run it on the management node, or give its disk: --root DIR")
 	}
+	if o.seal.without && o.withLogs {
+		return usage(errors.New("--without-secrets with --with-logs"), "command lines in logs have passwords in them: leave one out")
+	}
 	if err := o.seal.decide(ctx, a); err != nil {
 		return err
 	}
@@ -265,7 +268,7 @@ func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, des
 		},
 		Skip: map[host.Inode]bool{inode: true}, Mounts: cleaned(o.mounts), IgnoreUnreadable: o.unreadable, TempDir: temp,
 		Runner: a.runner, Tool: "xcrate " + version, Now: a.now(), Progress: p,
-		Services: a.serviceStates, Compression: compression, Seal: sealing.how, Base: base, Settle: settle, Workers: o.workers,
+		Services: a.serviceStates, Compression: compression, Seal: sealing.how, WithoutSecrets: o.seal.without, Base: base, Settle: settle, Workers: o.workers,
 		Like: before.like, Written: before.written,
 		Room: func(need int64, blobs int) error { return o.stick.estimated(a, w, dest, need, blobs) },
 	})

@@ -181,6 +181,9 @@ func (p *printer) exported(s *exported) {
 	if s.Tool > 0 {
 		p.line("  program     %s, started by RESTORE.sh", size(s.Tool))
 	}
+	if secrets := s.Snapshot.Secrets; secrets != nil {
+		p.line("  secrets     %s", inWords(secrets))
+	}
 	if s.Reused > 0 {
 		p.line("  unchanged   %s in %d of them, not read again", size(s.ReusedBytes), s.Reused)
 	}

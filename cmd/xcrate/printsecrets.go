@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/xcrate/xcrate/artifact"
@@ -21,6 +22,18 @@ func (p *printer) secrets(s *artifact.Secrets) {
 	case s.State == artifact.SecretsLeftOut:
 		p.line("  secrets   left out: it is for support, and restores no node")
 	}
+}
+
+// inWords is what was done about secrets, in half a line.
+func inWords(s *artifact.Secrets) string {
+	switch s.State {
+	case artifact.SecretsSealed:
+		return fmt.Sprintf("sealed to %s", count(int64(len(s.Recipients)), "recipient", "recipients"))
+	case artifact.SecretsLeftOut:
+		return "left out: for a support case, it restores no node"
+	case artifact.SecretsOpen:
+	}
+	return "open: whoever has the snapshot has the cluster"
 }
 
 func kindList(all []artifact.Kind) string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -80,4 +81,60 @@ func TestSealedGivesNothingAway(t *testing.T) {
 		t.Error(err)
 	}
 	modes(t, usb)
+}
+
+// TestWithoutSecrets: a snapshot for support has none of the sample's secrets, which lie
+// in tables, in files of their own, and in scripts and configurations of administrators.
+func TestWithoutSecrets(t *testing.T) {
+	dir := t.TempDir()
+	mn, usb := filepath.Join(dir, "mn"), filepath.Join(dir, "usb")
+	if err := hosttest.SampleMN(mn, hosttest.SampleOptions{Nodes: 40, SingleOwner: os.Geteuid() != 0}); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"hash.ks":     "rootpw --iscrypted $6$saltsalt$CANARY-hash",
+		"snmpd.conf":  "rocommunity CANARY-community default",
+		"fetch.sh":    "curl https://me:CANARY-url@site/x",
+		"key.pem":     "-----BEGIN RSA PRIVATE KEY-----\nCANARY-key",
+		"app.conf":    "db_password: CANARY-app",
+		"of-table.sh": "ipmitool -P 'swordfish77' power on",
+		"harmless.sh": "echo the password is asked for; read -s password",
+	} {
+		p := filepath.Join(mn, "install/custom", name)
+		// The umask of this process is the program's, and what others cannot read is a secret.
+		if err := errors.Join(os.WriteFile(p, []byte(content), 0o600), os.Chmod(p, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sqlite(t, filepath.Join(mn, "etc/xcat/passwd.sqlite"), "UPDATE passwd SET password = 'swordfish77' WHERE key = 'xcat'")
+	said := xcrate(t, exitWarnings, "export", usb, "--root", mn, "--without-secrets", "--json")
+	c := config(t, usb)
+	if _, has := c.Kind(artifact.KindSecrets); has || c.Secrets.State != artifact.SecretsLeftOut {
+		t.Errorf("secrets: %+v", c.Secrets)
+	}
+	texts := map[artifact.Kind][]byte{"what was printed": []byte(said)}
+	for _, k := range c.Kinds {
+		texts[k.Kind] = layerText(t, usb, string(k.Kind))
+	}
+	for k, text := range texts {
+		for _, secret := range []string{hosttest.Canary, "PRIVATE KEY-----", "$6$salt", "swordfish"} {
+			if at := bytes.Index(text, []byte(secret)); at >= 0 {
+				t.Errorf("kind %s has a secret: %.300q", k, text[max(0, at-200):])
+			}
+		}
+	}
+	if !bytes.Contains(texts[artifact.KindInstall], []byte("harmless.sh")) || !bytes.Contains(texts[artifact.KindDatabase], []byte("(left out)")) {
+		t.Error("what is harmless is left out too, or nothing tells that there was a value")
+	}
+	if said := xcrate(t, exitRefused, "import", usb, "--root", t.TempDir(), "--yes", "--allow", "not-root"); !strings.Contains(said, "no node works after its import") {
+		t.Errorf("import says: %s", said)
+	}
+	if said := xcrate(t, 0, "verify", usb); strings.Contains(said, "sealed") {
+		t.Errorf("verify says: %s", said)
+	}
+	// The next export of all reads the files anew.
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--tag", "whole")
+	if !bytes.Contains(layerText(t, usb+":whole", "install"), []byte("CANARY-app")) {
+		t.Error("the next export has not what was left out")
+	}
 }

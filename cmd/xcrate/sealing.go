@@ -20,9 +20,10 @@ import (
 type sealOptions struct {
 	to           []string
 	passphrase   bool
-	passphraseFD int
+	passphraseFD string
 	what         string
 	open         bool
+	without      bool
 
 	recipients *seal.Recipients // once it is decided; nil leaves secrets open
 }
@@ -30,9 +31,10 @@ type sealOptions struct {
 func (o *sealOptions) flags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.to, "encrypt-to", nil, "seal keys, passwords and database to `WHO`\n(repeatable): public key of age or ssh, or a\nfile of them, as /etc/ssh/ssh_host_*_key.pub")
 	f.BoolVar(&o.passphrase, "passphrase", false, "seal them to a passphrase, which is asked for")
-	f.IntVar(&o.passphraseFD, "passphrase-fd", noDescriptor, "read the passphrase from descriptor `N`")
-	f.Lookup("passphrase-fd").DefValue = ""
-	f.StringVar(&o.what, "encrypt", "secrets", "seal `WHAT`: secrets (and the database), or all")
+	f.StringVar(&o.passphraseFD, passphraseFlag, "", "read the passphrase from descriptor `N`")
+	f.StringVar(&o.what, "encrypt", "secrets", "seal `WHAT`: secrets, which has the database\n(default), or all")
+	f.Lookup("encrypt").DefValue = ""
+	f.BoolVar(&o.without, "without-secrets", false, "leave them out: for a support case, restores\nnothing")
 	f.BoolVar(&o.open, "no-encrypt", false, "leave secrets open: whoever has the snapshot\nhas the cluster")
 }
 
@@ -54,8 +56,12 @@ func (o *sealOptions) decide(ctx context.Context, a *app) error {
 	if o.what != "secrets" && o.what != "all" {
 		return usage(fmt.Errorf("--encrypt %q", o.what), "it is secrets or all")
 	}
-	sealed := len(o.to) > 0 || o.passphrase || o.passphraseFD != noDescriptor
+	sealed := len(o.to) > 0 || o.passphrase || o.passphraseFD != ""
 	switch {
+	case o.without && (sealed || o.open || o.what == "all"):
+		return usage(errors.New("--without-secrets with what becomes of secrets"), "there are none then: leave the other out")
+	case o.without:
+		return nil
 	case sealed && o.open:
 		return usage(errors.New("--no-encrypt with someone to encrypt to"), "leave one out")
 	case o.open && o.what == "all":
@@ -100,7 +106,7 @@ func addRecipient(r *seal.Recipients, who string) error {
 func (o *sealOptions) setPassphrase(ctx context.Context, a *app, r *seal.Recipients) (err error) {
 	var text string
 	switch {
-	case o.passphraseFD != noDescriptor:
+	case o.passphraseFD != "":
 		text, err = a.readPassphrase(o.passphraseFD)
 	case o.passphrase:
 		text, err = a.newPassphrase(ctx)
@@ -192,6 +198,9 @@ type sealing struct {
 // again if it was for the same recipients; if it cannot be read, all is sealed anew.
 func (a *app) sealing(root *host.Root, o exportOptions) (*sealing, error) {
 	r := o.seal.recipients
+	if o.seal.without {
+		return &sealing{secrets: artifact.Secrets{State: artifact.SecretsLeftOut}}, nil
+	}
 	if r == nil {
 		return &sealing{secrets: artifact.Secrets{State: artifact.SecretsOpen}}, nil
 	}

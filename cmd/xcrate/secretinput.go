@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 
 	"golang.org/x/term"
 )
@@ -30,13 +31,17 @@ func (a *app) askSecret(ctx context.Context, question string) (string, error) {
 	return string(b), cmp.Or(err, ctx.Err())
 }
 
-// noDescriptor is the value of a --passphrase-fd that was not given.
-const noDescriptor = -1
+// passphraseFlag is the flag that names the descriptor a passphrase is read from.
+const passphraseFlag = "passphrase-fd"
 
 // readPassphrase reads a passphrase from a file that whoever started the program opened
-// as fd, so that it stands in no command line and no environment. Only its end of line
-// is no part of it.
-func (a *app) readPassphrase(fd int) (string, error) {
+// as descriptor number, so that it stands in no command line and no environment. Only
+// its end of line is no part of it.
+func (a *app) readPassphrase(number string) (string, error) {
+	fd, err := strconv.ParseUint(number, 10, 31)
+	if err != nil {
+		return "", usage(fmt.Errorf("--%s %q: no number of a descriptor", passphraseFlag, number), "xcrate ... --passphrase-fd 3 3< FILE")
+	}
 	from := a.in
 	if fd != 0 {
 		f := os.NewFile(uintptr(fd), fmt.Sprintf("descriptor %d", fd)) //nolint:forbidigo // it was opened by the caller, and has no path

@@ -21,19 +21,18 @@ import (
 // openOptions say with what sealed contents are opened.
 type openOptions struct {
 	identities   []string // files
-	passphraseFD int
+	passphraseFD string
 }
 
 func (o *openOptions) flags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.identities, "identity", nil, "open what is sealed with the private key in\n`FILE`, of age or ssh (repeatable)")
-	f.IntVar(&o.passphraseFD, "passphrase-fd", noDescriptor, "read the passphrase from descriptor `N`")
-	f.Lookup("passphrase-fd").DefValue = ""
+	f.StringVar(&o.passphraseFD, passphraseFlag, "", "read the passphrase from descriptor `N`")
 }
 
-func (o *openOptions) names() []string { return []string{"identity", "passphrase-fd"} }
+func (o *openOptions) names() []string { return []string{"identity", passphraseFlag} }
 
 // given reports whether somebody said with what to open.
-func (o *openOptions) given() bool { return len(o.identities) > 0 || o.passphraseFD != noDescriptor }
+func (o *openOptions) given() bool { return len(o.identities) > 0 || o.passphraseFD != "" }
 
 // maxIdentity is how large a file of private keys may be, in bytes.
 const maxIdentity = 1 << 20
@@ -136,7 +135,7 @@ func (a *app) identities(ctx context.Context, o openOptions, s *artifact.Secrets
 
 // passphraseOf gets the passphrase of a snapshot; "" if nobody can be asked.
 func (a *app) passphraseOf(ctx context.Context, o openOptions, s *artifact.Secrets) (string, error) {
-	if o.passphraseFD != noDescriptor {
+	if o.passphraseFD != "" {
 		return a.readPassphrase(o.passphraseFD)
 	}
 	text, err := a.askSecret(ctx, fmt.Sprintf("Passphrase of the snapshot (sealed to %s): ", escape(strings.Join(s.Recipients, ", "))))

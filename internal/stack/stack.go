@@ -37,11 +37,13 @@ type Stack struct {
 	Rules       []Rule
 	Marks       []Mark
 	Columns     []Column
-	Services    []Service
-	Packages    Packages
-	Scripts     Scripts
-	Probes      Probes
-	Commands    []Command
+	// SecretColumns hold secrets though they are not called like it.
+	SecretColumns []SecretColumn
+	Services      []Service
+	Packages      Packages
+	Scripts       Scripts
+	Probes        Probes
+	Commands      []Command
 	// Archs are the architectures that {arch} of a command can stand for.
 	Archs []string
 	// Living are files, as patterns of path.Match, that daemons write all the time: of

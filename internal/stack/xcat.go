@@ -19,10 +19,13 @@ func XCAT() Stack {
 			{Path: "/etc/xCATSN", Refuse: "this is a service node, run the command on its management node"},
 			{Path: "/etc/xCATMN"},
 		},
-		Vars:     xcatVars(),
-		Rules:    xcatRules(),
-		Marks:    xcatMarks(),
-		Columns:  xcatColumns(),
+		Vars:    xcatVars(),
+		Rules:   xcatRules(),
+		Marks:   xcatMarks(),
+		Columns: xcatColumns(),
+
+		SecretColumns: xcatSecretColumns(),
+
 		Services: xcatServices(),
 		Packages: xcatPackages(),
 		Scripts:  xcatScripts(),
