@@ -48,8 +48,17 @@ type Config struct {
 	// IdentityTrees are directories that hold one identity and nothing else: an
 	// import moves away what the host has there besides.
 	IdentityTrees []string `json:"identity_trees,omitempty"`
+	// Beside are files that lie beside the snapshot on a medium, as they were written:
+	// they are in no layer, and are covered by a signature of the snapshot through this.
+	Beside []BesideFile `json:"beside,omitempty"`
 	// Accounts are the users and groups that own entries or have credentials.
 	Accounts []Account `json:"accounts"`
+}
+
+// BesideFile is a file beside a layout.
+type BesideFile struct {
+	Name   string        `json:"name"`
+	Digest digest.Digest `json:"digest"`
 }
 
 // Host says which machine the snapshot was taken from.

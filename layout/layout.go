@@ -47,6 +47,8 @@ type Snapshot struct {
 	Created time.Time
 	// Foreign says that it is something else than an xcrate snapshot.
 	Foreign bool
+	// Subject is the manifest that it says something about, "" for most.
+	Subject digest.Digest
 	// Err says why the entry or the manifest cannot be read, nil if it can.
 	Err error
 }
@@ -91,6 +93,9 @@ func (l *Layout) snapshot(ctx context.Context, e entry) Snapshot {
 		return snap
 	}
 	snap.Foreign = m.ArtifactType != artifact.TypeSnapshot
+	if m.Subject != nil {
+		snap.Subject = m.Subject.Digest
+	}
 	snap.Annotations = m.Annotations
 	if t, err := time.Parse(time.RFC3339, m.Annotations[ocispec.AnnotationCreated]); err == nil {
 		snap.Created = t

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -29,6 +30,8 @@ type PackOptions struct {
 	Tags []string
 	// Created is the time of all that is in an image.
 	Created time.Time
+	// Referrers go along, on every volume: what says something about the snapshot.
+	Referrers []Referrer
 	// Companions lie on every volume.
 	Companions []Companion
 	Progress   progress.Sink
@@ -51,7 +54,7 @@ type Packed struct {
 // of the names is taken, syscall.ENOSPC if there is not room for all.
 func Pack(ctx context.Context, from Source, desc ocispec.Descriptor, m ocispec.Manifest, dest string, o PackOptions) (_ []Packed, err error) {
 	p := &packer{from: from, desc: desc, o: o, blobs: map[string]ocispec.Descriptor{}}
-	for _, d := range Blobs(desc, m) {
+	for _, d := range append(Blobs(desc, m), p.referrers()...) {
 		p.blobs[string(d.Digest)] = d
 	}
 	if err := p.deal(m); err != nil {
@@ -98,7 +101,7 @@ const unfinished = ".partial"
 
 func (p *packer) deal(m ocispec.Manifest) (err error) {
 	if p.o.Capacity == 0 {
-		p.table = newTable(p.desc.Digest, [][]ocispec.Descriptor{Blobs(p.desc, m)})
+		p.table = newTable(p.desc.Digest, [][]ocispec.Descriptor{append(Blobs(p.desc, m), p.referrers()...)})
 		return nil
 	}
 	var extra int64
@@ -107,8 +110,21 @@ func (p *packer) deal(m ocispec.Manifest) (err error) {
 	}
 	// The table itself, which is as long whatever is where, and the index.
 	extra += discSize(int64(200*len(p.blobs))) + discSize(maxIndexOfVolume)
-	p.table, err = spread(p.desc, m, p.o.Capacity, extra)
+	p.table, err = spread(p.desc, m, p.referrers(), p.o.Capacity, extra)
 	return err
+}
+
+// referrers lists the blobs of the referrers, each once.
+func (p *packer) referrers() []ocispec.Descriptor {
+	var all []ocispec.Descriptor
+	for _, r := range p.o.Referrers {
+		for _, d := range Blobs(r.Descriptor, r.Manifest) {
+			if !slices.ContainsFunc(all, func(had ocispec.Descriptor) bool { return had.Digest == d.Digest }) {
+				all = append(all, d)
+			}
+		}
+	}
+	return all
 }
 
 // maxIndexOfVolume is more than index.json takes with the tags of one snapshot.
@@ -221,6 +237,11 @@ func (p *packer) index() ([]byte, error) {
 	idx := newIndex()
 	if err := idx.set(p.desc, p.o.Tags); err != nil {
 		return nil, err
+	}
+	for _, r := range p.o.Referrers {
+		if err := idx.set(r.Descriptor, nil); err != nil {
+			return nil, err
+		}
 	}
 	return idx.marshal()
 }

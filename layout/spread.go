@@ -30,10 +30,10 @@ func onEvery(manifest digest.Digest, m ocispec.Manifest, d ocispec.Descriptor) b
 }
 
 // spread deals the blobs of a snapshot out to volumes of at most capacity bytes,
-// extra of which other files take on each. Blobs go in the order of the manifest to
+// extra of which other files take on each, and the blobs of also besides. Blobs go in the order of the manifest to
 // the first volume that has room, so that the volumes are needed in their order, and
 // the same snapshot is always spread the same way.
-func spread(desc ocispec.Descriptor, m ocispec.Manifest, capacity, extra int64) (*VolumeTable, error) {
+func spread(desc ocispec.Descriptor, m ocispec.Manifest, also []ocispec.Descriptor, capacity, extra int64) (*VolumeTable, error) {
 	var every, rest []ocispec.Descriptor
 	base := imageSize + extra
 	for _, d := range Blobs(desc, m) {
@@ -43,6 +43,10 @@ func spread(desc ocispec.Descriptor, m ocispec.Manifest, capacity, extra int64) 
 		} else {
 			rest = append(rest, d)
 		}
+	}
+	for _, d := range also {
+		every = append(every, d)
+		base += discSize(d.Size)
 	}
 	var free []int64
 	var volumes [][]ocispec.Descriptor

@@ -27,9 +27,9 @@ run xcrate export usb --root mn --tag demo --no-encrypt
 run xcrate list usb
 run xcrate verify usb:demo
 run xcrate import usb:demo --root new --dry-run $allow
-run xcrate import usb:demo --root new --yes $allow
+run xcrate import usb:demo --root new --yes --allow-unsigned $allow
 printf '\nOnce more: there is nothing left to do.\n'
-run xcrate import usb:demo --root new --yes $allow
+run xcrate import usb:demo --root new --yes --allow-unsigned $allow
 printf '\nAn export of the restored root has the same layers, digest by digest:\n'
 xcrate export back --root new --tag demo --no-encrypt >/dev/null || [ $? = 3 ]
 layers() { xcrate inspect "$1" --json | sed -n '/"layers": \[/,$s/.*"digest": "\(sha256:.*\)".*/\1/p' | head -n 7; }

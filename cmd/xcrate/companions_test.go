@@ -20,7 +20,7 @@ func TestCompanionsOfAHostileSnapshot(t *testing.T) {
 		return s
 	}
 	for arch, script := range map[string]bool{"x86_64": true, "x86_64'\nreboot\n'": false, "$(reboot)": false, "": false} {
-		list, err := companions(snapshot(arch), []string{"v1"}, nil)
+		list, err := companions(snapshot(arch), []string{"v1"}, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

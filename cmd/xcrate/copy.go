@@ -216,7 +216,16 @@ func (a *app) copyToRegistry(ctx context.Context, s *source, dest place, o copyO
 	if s.remote != nil && s.place.remote.Host == dest.remote.Host && s.place.remote.Repository != dest.remote.Repository {
 		mount = s.place.remote.Repository
 	}
+	referrers, err := s.referrers(ctx)
+	if err != nil {
+		return err
+	}
 	p.Phase("sending", s.blobsSize())
+	for _, one := range referrers { // first: who waits for the tag finds them
+		if _, err := r.Push(ctx, s.Source, one.Descriptor, mount, nil); err != nil {
+			return err
+		}
+	}
 	result.Written, err = r.Push(ctx, s, s.Descriptor, mount, o.tags)
 	return err
 }
@@ -246,10 +255,27 @@ func (a *app) copyToLayout(ctx context.Context, s *source, dest place, o copyOpt
 		return err
 	}
 	result.Written = written.get()
+	referrers, err := s.referrers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, one := range referrers {
+		err := w.ReceiveAll(ctx, s, layout.Blobs(one.Descriptor, one.Manifest), 1, progress.None())
+		if err == nil {
+			err = w.Commit(ctx, one.Descriptor)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if err := w.Commit(ctx, s.indexEntry(), o.tags...); err != nil {
 		return err
 	}
-	return a.place(ctx, w, dest.Path, s.Snapshot, o.tags)
+	found, err := s.signatures(ctx)
+	if err != nil {
+		return err
+	}
+	return a.place(ctx, w, dest.Path, s.Snapshot, o.tags, found)
 }
 
 // indexEntry is the descriptor of s as an index lists it, whatever it came from said.
@@ -267,13 +293,21 @@ func pack(ctx context.Context, s *source, dest place, m mediaOptions, p progress
 	if err != nil {
 		return err
 	}
-	beside, err := companions(s.Snapshot, result.Tags, nil)
+	referrers, err := s.referrers(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := s.signatures(ctx)
+	if err != nil {
+		return err
+	}
+	beside, err := companions(s.Snapshot, result.Tags, nil, found)
 	if err != nil {
 		return err
 	}
 	p.Phase("writing", s.Size())
 	result.Volumes, err = layout.Pack(ctx, s, s.indexEntry(), s.Manifest, filepath.Clean(dest.Path), layout.PackOptions{
-		Capacity: capacity, Image: m.image(dest), Tags: result.Tags, Created: s.Config.Created, Companions: beside, Progress: p,
+		Capacity: capacity, Image: m.image(dest), Tags: result.Tags, Created: s.Config.Created, Companions: beside, Referrers: referrers, Progress: p,
 	})
 	if errors.Is(err, fs.ErrExist) {
 		return hint(err, "choose another name, or remove what is there")

@@ -44,11 +44,11 @@ func TestRealDNF(t *testing.T) {
 	}
 	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--tag", "one")
 	c := config(t, usb)
-	plan := xcrate(t, 0, "import", usb, "--root", root, "--dry-run", "--allow", "distro,distro-version")
+	plan := xcrate(t, 0, "import", "--allow-unsigned", usb, "--root", root, "--dry-run", "--allow", "distro,distro-version")
 	if !strings.Contains(plan, "with dnf (") {
 		t.Errorf("plan:\n%s", plan)
 	}
-	xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes")
+	xcrate(t, exitWarnings, "import", "--allow-unsigned", usb, "--root", root, "--yes")
 	installed := rpmQuery(t, root)
 	wanted := 0
 	for _, p := range c.Packages {
@@ -72,7 +72,7 @@ func TestRealDNF(t *testing.T) {
 			t.Errorf("%s: %v, equal %v", p, err, bytes.Equal(want, got))
 		}
 	}
-	again := xcrate(t, 0, "import", usb, "--root", root, "--yes")
+	again := xcrate(t, 0, "import", "--allow-unsigned", usb, "--root", root, "--yes")
 	if !strings.Contains(again, "Nothing to do") {
 		t.Errorf("second import:\n%s", again)
 	}
@@ -164,7 +164,7 @@ func TestRealDatabase(t *testing.T) {
 		}
 	}
 	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--with-logs")
-	xcrate(t, exitWarnings, "import", usb, "--root", back, "--yes", "--only", "database")
+	xcrate(t, exitWarnings, "import", "--allow-unsigned", usb, "--root", back, "--yes", "--only", "database")
 	want, err := database.OpenSQLite(t.Context(), filepath.Dir(files[0]), database.SQLiteOptions{TempDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -197,12 +197,12 @@ func TestNoSecretInTheOpen(t *testing.T) {
 	}
 	said := xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--json")
 	said += xcrate(t, 0, "inspect", usb) + xcrate(t, 0, "verify", usb, "--json") + xcrate(t, 0, "list", usb)
-	said += xcrate(t, 0, "import", usb, "--root", t.TempDir(), "--dry-run", "--show-files", "--json", "--allow", "not-root")
+	said += xcrate(t, 0, "import", "--allow-unsigned", usb, "--root", t.TempDir(), "--dry-run", "--show-files", "--json", "--allow", "not-root")
 	if strings.Contains(said, hosttest.Canary) {
 		t.Error("a secret was printed")
 	}
 	root := t.TempDir()
-	xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes", "--allow", "not-root")
+	xcrate(t, exitWarnings, "import", "--allow-unsigned", usb, "--root", root, "--yes", "--allow", "not-root")
 	journals, err := filepath.Glob(filepath.Join(root, "var/lib/xcrate/imports/*/journal"))
 	if err != nil || len(journals) != 1 {
 		t.Fatalf("%v, %v", journals, err)
@@ -315,7 +315,7 @@ func TestParts(t *testing.T) {
 	}
 	xcrate(t, 0, "verify", usb+":one")
 	xcrate(t, 0, "verify", usb+":two")
-	xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes")
+	xcrate(t, exitWarnings, "import", "--allow-unsigned", usb, "--root", root, "--yes")
 	for _, line := range hosttest.DiffTrees(tree(t, filepath.Join(mn, "install/custom")), tree(t, filepath.Join(root, "install/custom")), hosttest.DiffOptions{
 		Skip: func(p string) bool { return p == "odd/socket" }, OwnersByName: false,
 	}) {

@@ -38,7 +38,7 @@ func TestEditedTable(t *testing.T) {
 	xcrate(t, 0, "verify", edited)
 	before := whole(t, root)
 	var out, errs bytes.Buffer
-	code := run([]string{"xcrate", "import", edited, "--root", root, "--yes", "--only", "database", "--allow", "distro,distro-version,arch"}, strings.NewReader(""), &out, &errs)
+	code := run([]string{"xcrate", "import", "--allow-unsigned", edited, "--root", root, "--yes", "--only", "database", "--allow", "distro,distro-version,arch"}, strings.NewReader(""), &out, &errs)
 	if code == 0 || code == exitWarnings || !strings.Contains(errs.String(), `table "site": the layer holds`) || !strings.Contains(errs.String(), "the config says") {
 		t.Errorf("exit code %d\n%s%s", code, &out, &errs)
 	}

@@ -34,7 +34,7 @@ func TestEngineChange(t *testing.T) {
 	into := func(args ...string) string {
 		t.Helper()
 		return xcrate(t, exitWarnings, append([]string{
-			"import", usb, "--root", root, "--yes", "--only", "database,secrets",
+			"import", "--allow-unsigned", usb, "--root", root, "--yes", "--only", "database,secrets",
 			"--allow", "distro,distro-version,arch,existing-nodes",
 		}, args...)...)
 	}
@@ -101,7 +101,7 @@ func TestEngineChangeRefused(t *testing.T) {
 		"mariadb":  {`table "mac": rows node="Twin" and node="twin": the same key`, `table "rack": column "comments": row 2: bytes that are no UTF-8`},
 		"postgres": {`table "rack": column "comments": row 1: byte 0`},
 	} {
-		said := xcrate(t, exitRefused, "import", usb, "--root", root, "--dry-run", "--only", "database", "--allow", "distro,distro-version,arch", "--db-engine", engine)
+		said := xcrate(t, exitRefused, "import", "--allow-unsigned", usb, "--root", root, "--dry-run", "--only", "database", "--allow", "distro,distro-version,arch", "--db-engine", engine)
 		flat := strings.Join(strings.Fields(said), " ")
 		for _, want := range lines {
 			if !strings.Contains(flat, want) {

@@ -124,7 +124,7 @@ func codeFor(err error) int {
 		return exitInterrupted
 	case isCorrupt(err):
 		return exitCorrupt
-	case errors.Is(err, restore.ErrBlocked), errors.Is(err, restore.ErrUnfinished), errors.Is(err, stack.ErrNotMN):
+	case errors.Is(err, restore.ErrBlocked), errors.Is(err, restore.ErrUnfinished), errors.Is(err, stack.ErrNotMN), errors.Is(err, errUntrusted):
 		return exitRefused
 	default:
 		return exitError

@@ -10,7 +10,6 @@ import (
 	"os"
 	"slices"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
@@ -50,6 +49,7 @@ type exportOptions struct {
 	registry registryOptions
 	tool     toolOptions
 	seal     sealOptions
+	sign     signOptions
 	stick    stickOptions
 	// staged says that the layout is only on its way to another place.
 	staged bool
@@ -102,6 +102,8 @@ that nobody touched since are not even read.`,
 	o.media.flags(f)
 	o.tool.flags(f)
 	o.seal.flags(f)
+	f.StringVar(&o.sign.file, "sign", "", "sign it with the private key in `FILE`\n(see xcrate keygen)")
+	f.StringVar(&o.sign.passphraseFD, "sign-passphrase-fd", "", "read that key's passphrase from descriptor `N`")
 	o.stick.flags(f)
 	f.BoolVar(&o.json, "json", false, "print the result as JSON")
 	o.registry.flags(cmd)
@@ -143,6 +145,9 @@ func runExport(ctx context.Context, a *app, dest string, o exportOptions) (err e
 		return usage(errors.New("--without-secrets with --with-logs"), "command lines in logs have passwords in them: leave one out")
 	}
 	if err := o.seal.decide(ctx, a); err != nil {
+		return err
+	}
+	if err := o.sign.read(ctx, a); err != nil {
 		return err
 	}
 	return a.exportAround(ctx, root, to, o, compression)
@@ -209,28 +214,6 @@ func (a *app) writeLayout(ctx context.Context, root *host.Root, dest string, how
 		err = a.placeBeside(ctx, w, dest, s.desc, s.Tags)
 	}
 	return s, errors.Join(err, w.Close())
-}
-
-// exported is what an export wrote.
-type exported struct {
-	Place    string          `json:"place"`
-	Tags     []string        `json:"tags"`
-	Digest   string          `json:"digest"`
-	Snapshot artifact.Config `json:"config"`
-	Layers   int             `json:"layers"`
-	// Places are where packages were found.
-	Places []layers.Place `json:"places"`
-	// Reused counts the layers whose files were not read, and their bytes.
-	Reused      int   `json:"reused_layers"`
-	ReusedBytes int64 `json:"reused_bytes"`
-	// Tool is the size of the program that goes along, in bytes; 0 for none.
-	Tool int64 `json:"tool_bytes"`
-	// Volumes are the images or directories, where it went to such.
-	Volumes []layout.Packed `json:"volumes,omitempty"`
-	// Hooks are what was run before and after.
-	Hooks []hooks.Result `json:"hooks"`
-
-	desc ocispec.Descriptor
 }
 
 func (a *app) export(ctx context.Context, w *layout.Writer, root *host.Root, dest string, o exportOptions, compression layers.Compression) (_ *exported, err error) {
@@ -318,38 +301,6 @@ func (a *app) serviceStates(ctx context.Context, root *host.Root, roles []stack.
 		units = append(units, r.Units)
 	}
 	return service.States(ctx, root, a.runner, units)
-}
-
-// commit ties what was captured together and lists it in the layout.
-func (a *app) commit(ctx context.Context, w *layout.Writer, c *layers.Captured, dest string, o exportOptions) (*exported, error) {
-	tool, err := a.addTool(ctx, w, c.Config.Host.Arch, o.tool)
-	if err != nil {
-		return nil, err
-	}
-	all := append(c.Layers, tool...)
-	desc, err := artifact.Pack(ctx, w, c.Config, all)
-	if err != nil {
-		return nil, err
-	}
-	tags := []string{o.tag, "latest"}
-	if o.tag == "" {
-		tags[0] = defaultTag(c.Config)
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if err := w.Commit(ctx, desc, tags...); err != nil {
-		return nil, err
-	}
-	var size int64
-	for _, one := range tool {
-		size = one.Size
-	}
-	return &exported{
-		Tool:  size,
-		Place: dest, Tags: tags, Digest: desc.Digest.String(), Snapshot: c.Config,
-		Layers: len(all), Places: append([]layers.Place{}, c.Places...), Reused: c.Reused, ReusedBytes: c.ReusedBytes, desc: desc,
-	}, nil
 }
 
 func inodeOf(dir string) (host.Inode, error) {

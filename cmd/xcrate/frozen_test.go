@@ -39,7 +39,7 @@ func TestFrozenArtifacts(t *testing.T) {
 				t.Errorf("kinds %s, %d entries, %d tables", got, entries, len(c.Database.Tables))
 			}
 			root := t.TempDir()
-			xcrate(t, exitWarnings, "import", place, "--root", root, "--yes", "--allow", "not-root")
+			xcrate(t, exitWarnings, "import", "--allow-unsigned", place, "--root", root, "--yes", "--allow", "not-root")
 			restored, err := hosttest.Tree(filepath.Join(root, "install"))
 			if err != nil {
 				t.Fatal(err)
@@ -51,7 +51,7 @@ func TestFrozenArtifacts(t *testing.T) {
 			if err != nil || !strings.Contains(string(b), hosttest.Canary) {
 				t.Errorf("ca key: %v, %d bytes", err, len(b))
 			}
-			if again := xcrate(t, 0, "import", place, "--root", root, "--yes", "--allow", "not-root"); !strings.Contains(again, "Nothing to do") {
+			if again := xcrate(t, 0, "import", "--allow-unsigned", place, "--root", root, "--yes", "--allow", "not-root"); !strings.Contains(again, "Nothing to do") {
 				t.Errorf("second import:\n%s", again)
 			}
 		})

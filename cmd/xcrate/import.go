@@ -88,9 +88,18 @@ func (a *app) importing(ctx context.Context, ro restore.Options, o importOptions
 // openHere opens the snapshot that reference text names, where an import can read it
 // at will.
 func (a *app) openHere(ctx context.Context, text string, o importOptions) (*source, error) {
-	s, err := a.openSnapshot(ctx, text, o.source)
+	s, err := a.locate(ctx, text, o.source)
 	if err != nil {
 		return nil, err
+	}
+	// A snapshot that was begun with has passed, and a resume takes no other.
+	if !o.resume {
+		if err := a.policy(ctx, s, o.trust, !o.dryRun && !o.check, o.yes); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	if err := s.load(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	// Whether it can be opened does not wait until all of it is here.
 	opened := *s
@@ -117,7 +126,7 @@ func (o importOptions) restores(k artifact.Kind) bool {
 // runResume finishes an import that was interrupted. What it was told then counts.
 func runResume(cmd *cobra.Command, a *app, args []string, o importOptions) error {
 	ctx := cmd.Context()
-	allowed := append([]string{"resume", "root", "yes", "json", "show-files", "quiet", "no-hooks", "hook-timeout"}, append(o.source.names(), o.opening.names()...)...)
+	allowed := append([]string{"resume", "root", "yes", "json", "show-files", "quiet", "no-hooks", "hook-timeout"}, slices.Concat(o.source.names(), o.opening.names(), o.trust.names())...)
 	var other string
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if !slices.Contains(allowed, f.Name) {

@@ -39,6 +39,7 @@ type importOptions struct {
 	hooks    hookOptions
 	source   sourceOptions
 	opening  openOptions
+	trust    trustOptions
 	cacheDir string // of what is copied from discs and registries
 }
 
@@ -104,6 +105,7 @@ changes nothing.`,
 	f.BoolVar(&o.showFiles, "show-files", false, "list every file in the plan")
 	o.hooks.flags(f)
 	o.opening.flags(f)
+	o.trust.flags(f)
 	o.source.flags(cmd)
 	f.StringVar(&o.cacheDir, "cache-dir", a.incomingDir(), "keep in `DIR` what is copied from discs or a\nregistry (default: /var/cache/xcrate/incoming)")
 	f.Lookup("cache-dir").DefValue = ""

@@ -119,7 +119,7 @@ func importedFrom(t *testing.T, ref, want string) {
 		t.Fatal(err)
 	}
 	cache := filepath.Join(t.TempDir(), "cache")
-	args := []string{"import", ref, "--plain-http", "--root", root, "--yes", "--skip", "packages", "--cache-dir", cache}
+	args := []string{"import", "--allow-unsigned", ref, "--plain-http", "--root", root, "--yes", "--skip", "packages", "--cache-dir", cache}
 	xcrate(t, exitWarnings, args...)
 	if got := digestOf(t, cache); got != want {
 		t.Errorf("in the cache: %s, want %s", got, want)

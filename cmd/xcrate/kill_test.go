@@ -116,7 +116,7 @@ func TestKilledImport(t *testing.T) {
 	}
 	base := tree(t, want)
 	begun := time.Now()
-	xcrate(t, exitWarnings, "import", usb, "--root", want, "--yes")
+	xcrate(t, exitWarnings, "import", "--allow-unsigned", usb, "--root", want, "--yes")
 	took := time.Since(begun)
 	killed := 0
 	for _, d := range steps(took, 12) {
@@ -124,12 +124,12 @@ func TestKilledImport(t *testing.T) {
 		if err := hosttest.BaseRoot(root); err != nil {
 			t.Fatal(err)
 		}
-		if killAfter(t, d, bin, "import", usb, "--root", root, "--yes") {
+		if killAfter(t, d, bin, "import", "--allow-unsigned", usb, "--root", root, "--yes") {
 			continue
 		}
 		killed++
 		var said strings.Builder
-		code := run([]string{"xcrate", "import", usb, "--root", root, "--yes"}, strings.NewReader(""), &said, &said)
+		code := run([]string{"xcrate", "import", "--allow-unsigned", usb, "--root", root, "--yes"}, strings.NewReader(""), &said, &said)
 		if code == 0 && strings.Contains(said.String(), "Nothing to do") || code == exitWarnings {
 			continue // it was killed when all was done, or nothing
 		}
@@ -146,7 +146,7 @@ func TestKilledImport(t *testing.T) {
 		for _, line := range hosttest.DiffTrees(base, tree(t, root), hosttest.DiffOptions{Skip: stateOfImports}) {
 			t.Errorf("after a kill at %v: %s", d, line)
 		}
-		xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes")
+		xcrate(t, exitWarnings, "import", "--allow-unsigned", usb, "--root", root, "--yes")
 		after(t, want, root, d)
 	}
 	if killed == 0 {
@@ -237,7 +237,7 @@ func TestInterrupted(t *testing.T) {
 		}
 	}
 	begun = time.Now()
-	xcrate(t, exitWarnings, "import", usb, "--root", t.TempDir(), "--yes")
+	xcrate(t, exitWarnings, "import", "--allow-unsigned", usb, "--root", t.TempDir(), "--yes")
 	took = time.Since(begun)
 	for _, d := range steps(took, 8) {
 		root := filepath.Join(t.TempDir(), "root")
@@ -245,7 +245,7 @@ func TestInterrupted(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := tree(t, root)
-		if interruptAfter(t, d, bin, "import", usb, "--root", root, "--yes") {
+		if interruptAfter(t, d, bin, "import", "--allow-unsigned", usb, "--root", root, "--yes") {
 			continue
 		}
 		interrupted++

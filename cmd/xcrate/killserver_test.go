@@ -54,7 +54,7 @@ func TestKilledServerImport(t *testing.T) {
 			for _, table := range config(t, usb).Database.Tables {
 				all += table.Rows
 			}
-			args := []string{"import", usb, "--root", root, "--only", "database,secrets", "--allow", "distro,distro-version,arch"}
+			args := []string{"import", "--allow-unsigned", usb, "--root", root, "--only", "database,secrets", "--allow", "distro,distro-version,arch"}
 			killed, inDatabase := 0, 0
 			for _, d := range steps(1500*time.Millisecond, 10) {
 				if killAfter(t, d, bin, append(args, "--yes")...) {

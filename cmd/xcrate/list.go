@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"regexp"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -78,10 +79,17 @@ func listLayout(ctx context.Context, path string, o sourceOptions, list []listed
 		return nil, err
 	}
 	for _, s := range all {
+		if s.Subject != "" {
+			continue // says something about another one
+		}
 		list = append(list, describe(ctx, l, s.Descriptor, s.Tags))
 	}
 	return list, nil
 }
+
+// referrersTag is a tag that stands in for a registry's list of referrers
+// (distribution-spec 1.1, "Referrers Tag Schema"), or is one of cosign's.
+var referrersTag = regexp.MustCompile(`^sha256-[0-9a-f]{64}(\.[a-z]+)?$`)
 
 // listRemote lists what the tags of a repository name, each snapshot once.
 func (a *app) listRemote(ctx context.Context, p place, o sourceOptions, list []listed) ([]listed, error) {
@@ -95,6 +103,9 @@ func (a *app) listRemote(ctx context.Context, p place, o sourceOptions, list []l
 	}
 	at := map[digest.Digest]int{}
 	for _, tag := range tags {
+		if referrersTag.MatchString(tag) {
+			continue
+		}
 		desc, err := r.Resolve(ctx, tag)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

@@ -20,7 +20,7 @@ func TestLocalChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--tag", "sample")
-	xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes")
+	xcrate(t, exitWarnings, "import", "--allow-unsigned", usb, "--root", root, "--yes")
 	const tmpl, own = "opt/xcat/share/xcat/install/rocky/compute.rocky9.tmpl", "opt/xcat/own"
 	for _, act := range []func() error{
 		func() error { return os.WriteFile(filepath.Join(root, tmpl), []byte("changed"), 0o644) },
@@ -47,11 +47,11 @@ func TestLocalChanges(t *testing.T) {
 		t.Errorf("inspect does not name it:\n%s", said)
 	}
 	other := hosttest.ELRoot(t)
-	xcrate(t, 0, "import", usb+":changed", "--root", other, "--yes")
+	xcrate(t, 0, "import", "--allow-unsigned", usb+":changed", "--root", other, "--yes")
 	for _, line := range hosttest.DiffTrees(tree(t, filepath.Join(root, "opt/xcat")), tree(t, filepath.Join(other, "opt/xcat")), hosttest.DiffOptions{IgnoreDirTimes: true}) {
 		t.Error(line)
 	}
-	if again := xcrate(t, 0, "import", usb+":changed", "--root", other, "--yes"); !strings.Contains(again, "Nothing to do") {
+	if again := xcrate(t, 0, "import", "--allow-unsigned", usb+":changed", "--root", other, "--yes"); !strings.Contains(again, "Nothing to do") {
 		t.Errorf("second import:\n%s", again)
 	}
 	besideAnotherBuild(t, usb+":changed", other, tmpl, own)
@@ -71,13 +71,13 @@ func besideAnotherBuild(t *testing.T, ref, root, tmpl, own string) {
 	if err := os.Remove(filepath.Join(root, own, "plugin.pm")); err != nil {
 		t.Fatal(err)
 	}
-	said := xcrate(t, 0, "import", ref, "--root", root, "--dry-run", "--show-files", "--skip", "packages")
+	said := xcrate(t, 0, "import", "--allow-unsigned", ref, "--root", root, "--dry-run", "--show-files", "--skip", "packages")
 	for _, want := range []string{"local-changes", "perl-xCAT-", "as NAME.snapshot", "new      /" + tmpl + ".snapshot", "new      /" + own + "/plugin.pm.snapshot"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q is not in the plan:\n%s", want, said)
 		}
 	}
-	xcrate(t, exitWarnings, "import", ref, "--root", root, "--skip", "packages", "--yes")
+	xcrate(t, exitWarnings, "import", "--allow-unsigned", ref, "--root", root, "--skip", "packages", "--yes")
 	for p, want := range map[string]string{tmpl: "of this build", tmpl + ".snapshot": "changed", own + "/plugin.pm": "", own + "/plugin.pm.snapshot": "1;"} {
 		if b, err := os.ReadFile(filepath.Join(root, p)); string(b) != want || (err == nil) != (want != "") {
 			t.Errorf("%s: %q, %v", p, b, err)
@@ -86,11 +86,11 @@ func besideAnotherBuild(t *testing.T, ref, root, tmpl, own string) {
 	if to, err := os.Readlink(filepath.Join(root, own, "link.snapshot")); err != nil || to != "plugin.pm" {
 		t.Errorf("link to %q, %v", to, err)
 	}
-	if again := xcrate(t, 0, "import", ref, "--root", root, "--skip", "packages", "--yes"); !strings.Contains(again, "Nothing to do") {
+	if again := xcrate(t, 0, "import", "--allow-unsigned", ref, "--root", root, "--skip", "packages", "--yes"); !strings.Contains(again, "Nothing to do") {
 		t.Errorf("second import:\n%s", again)
 	}
 	// With its packages the host gets the snapshot's build, and the changes their places.
-	if said := xcrate(t, 0, "import", ref, "--root", root, "--dry-run"); strings.Contains(said, "local-changes") {
+	if said := xcrate(t, 0, "import", "--allow-unsigned", ref, "--root", root, "--dry-run"); strings.Contains(said, "local-changes") {
 		t.Errorf("plan that installs the build:\n%s", said)
 	}
 }

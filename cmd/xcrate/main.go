@@ -40,7 +40,7 @@ func main() {
 const memoryLimit = 150 << 20
 
 func newApp(in io.Reader, out, errw io.Writer) *app {
-	return &app{in: in, out: out, err: errw, now: time.Now, runner: host.Exec{}, cache: cacheDir(os.Getenv), env: os.Getenv, hooks: hooks.Dir, hostKeys: hostKeys()}
+	return &app{in: in, out: out, err: errw, now: time.Now, runner: host.Exec{}, cache: cacheDir(os.Getenv), env: os.Getenv, hooks: hooks.Dir, hostKeys: hostKeys(), trustDir: trustDir}
 }
 
 // cacheDir is where exports remember what they have seen.
@@ -107,6 +107,7 @@ type app struct {
 	beside   string        // the layout that this program lies in, as xcatimport on a stick
 	password string        // for a registry, "" before it was asked for
 	hostKeys []string      // files with this machine's own private keys
+	trustDir string        // directory with the public keys of who is trusted
 
 	events   *progress.Events // what err is with --json, else nil
 	plain    streams          // what out and err were before
@@ -169,7 +170,7 @@ back on another machine.`,
 	cmd.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "show no progress")
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.AddCommand(newExport(a), newImport(a), newRollback(a), newImports(a), newActivate(a), newVerify(a), newInspect(a), newList(a),
-		newCopy(a), newPush(a), newPull(a), newRegistry(a))
+		newCopy(a), newPush(a), newPull(a), newRegistry(a), newSign(a), newKeygen(a))
 	cmd.SetUsageTemplate(usageTemplate)
 	cmd.SetHelpTemplate(helpTemplate)
 	return cmd

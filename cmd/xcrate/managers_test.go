@@ -69,7 +69,7 @@ func TestOtherManagers(t *testing.T) {
 			missing := s.export(t, hosttest.ScriptedOptions{Requires: []string{"no-such-package"}})
 			for _, usb := range []string{missing, bad} {
 				var out, errs bytes.Buffer
-				code := run([]string{"xcrate", "import", usb, "--root", root, "--yes", "--allow", allow}, strings.NewReader(""), &out, &errs)
+				code := run([]string{"xcrate", "import", "--allow-unsigned", usb, "--root", root, "--yes", "--allow", allow}, strings.NewReader(""), &out, &errs)
 				if code != exitRefused || usb == missing && !strings.Contains(out.String(), "no-such-package") {
 					t.Errorf("exit code %d\n%s%s", code, &out, &errs)
 				}
@@ -79,7 +79,7 @@ func TestOtherManagers(t *testing.T) {
 				}
 			}
 			usb := s.export(t, hosttest.ScriptedOptions{})
-			said := xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes", "--keep-repo", "--allow", allow)
+			said := xcrate(t, exitWarnings, "import", "--allow-unsigned", usb, "--root", root, "--yes", "--keep-repo", "--allow", allow)
 			if !strings.Contains(said, "install  4 packages with "+name) || !strings.Contains(said, "4 installed, in the versions of the snapshot") {
 				t.Errorf("said:\n%s", said)
 			}
@@ -91,14 +91,14 @@ func TestOtherManagers(t *testing.T) {
 					t.Errorf("%s: %v", p, err)
 				}
 			}
-			if again := xcrate(t, 0, "import", usb, "--root", root, "--yes", "--allow", allow); !strings.Contains(again, "Nothing to do") {
+			if again := xcrate(t, 0, "import", "--allow-unsigned", usb, "--root", root, "--yes", "--allow", allow); !strings.Contains(again, "Nothing to do") {
 				t.Errorf("second import:\n%s", again)
 			}
 			// With the definition of an earlier import there, one package is missing.
 			if out, err := exec.CommandContext(t.Context(), "chroot", append([]string{root}, s.erase...)...).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
-			if said := xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes", "--allow", allow); !strings.Contains(said, "1 installed, in the version") {
+			if said := xcrate(t, exitWarnings, "import", "--allow-unsigned", usb, "--root", root, "--yes", "--allow", allow); !strings.Contains(said, "1 installed, in the version") {
 				t.Errorf("one package was missing:\n%s", said)
 			}
 		})

@@ -56,11 +56,11 @@ func TestNotRoot(t *testing.T) {
 	if err := os.Chown(filepath.Join(dir, "new"), nobody, nobody); err != nil {
 		t.Fatal(err)
 	}
-	refused := asNobody(t, exitRefused, dir, bin, "import", "usb", "--root", "new", "--yes")
+	refused := asNobody(t, exitRefused, dir, bin, "import", "--allow-unsigned", "usb", "--root", "new", "--yes")
 	if !strings.Contains(refused, "not-root") {
 		t.Errorf("refused with:\n%s", refused)
 	}
-	asNobody(t, exitWarnings, dir, bin, "import", "usb", "--root", "new", "--yes", "--allow", "not-root")
+	asNobody(t, exitWarnings, dir, bin, "import", "--allow-unsigned", "usb", "--root", "new", "--yes", "--allow", "not-root")
 	asNobody(t, exitWarnings, dir, bin, "export", "--no-encrypt", "back", "--root", "new", "--tag", "one")
 	first, again := config(t, filepath.Join(dir, "usb")), config(t, filepath.Join(dir, "back"))
 	for i, k := range first.Kinds {

@@ -42,6 +42,7 @@ type source struct {
 	layout.Source
 	*artifact.Snapshot
 	place  place
+	desc   ocispec.Descriptor   // of the manifest, known before anything of it is read
 	layout *layout.Layout       // nil if it is in a registry
 	remote *registry.Repository // nil if it is in a layout
 	key    *seal.Key            // that it is opened with, nil if it is not
@@ -59,27 +60,38 @@ func (s *source) Close() error {
 
 // openSnapshot opens the snapshot that reference text names.
 func (a *app) openSnapshot(ctx context.Context, text string, o sourceOptions) (*source, error) {
+	s, err := a.locate(ctx, text, o)
+	if err == nil {
+		if err = s.load(ctx); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	return s, err
+}
+
+// locate finds the snapshot that reference text names, and reads nothing of it: from here
+// on its digest counts. Whoever moves the tag does not mix two snapshots.
+func (a *app) locate(ctx context.Context, text string, o sourceOptions) (*source, error) {
 	p, err := parsePlace(text)
 	if err != nil {
 		return nil, err
 	}
 	if p.remote != nil {
-		return a.openRemote(ctx, p, o)
+		return a.locateRemote(ctx, p, o)
 	}
 	l, err := layout.Open(p.Path, o.volumes...)
 	if err != nil {
 		return nil, err
 	}
 	s := &source{Source: l, place: p, layout: l, parallel: o.parallel}
-	if err := s.load(ctx, l, p.Name()); err != nil {
+	if s.desc, err = l.Resolve(ctx, p.Name()); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return s, nil
 }
 
-// openRemote opens a snapshot in a registry. From here on its digest counts: whoever
-// moves the tag does not mix two snapshots.
-func (a *app) openRemote(ctx context.Context, p place, o sourceOptions) (*source, error) {
+// locateRemote is locate for a registry.
+func (a *app) locateRemote(ctx context.Context, p place, o sourceOptions) (*source, error) {
 	if len(o.volumes) > 0 {
 		return nil, usage(errors.New("--volumes: "+p.String()+" is in a registry"), "volumes are directories and images")
 	}
@@ -88,19 +100,13 @@ func (a *app) openRemote(ctx context.Context, p place, o sourceOptions) (*source
 		return nil, err
 	}
 	s := &source{Source: r, place: p, remote: r, parallel: o.parallel}
-	return s, s.load(ctx, r, p.name())
+	s.desc, err = r.Resolve(ctx, p.name())
+	return s, err
 }
 
-// resolver finds the manifest that a tag or digest names.
-type resolver interface {
-	Resolve(ctx context.Context, name string) (ocispec.Descriptor, error)
-}
-
-func (s *source) load(ctx context.Context, r resolver, name string) error {
-	desc, err := r.Resolve(ctx, name)
-	if err == nil {
-		s.Snapshot, err = artifact.Load(ctx, s.Source, desc)
-	}
+// load reads what the snapshot says of itself.
+func (s *source) load(ctx context.Context) (err error) {
+	s.Snapshot, err = artifact.Load(ctx, s.Source, s.desc)
 	return err
 }
 

@@ -184,6 +184,9 @@ func (p *printer) exported(s *exported) {
 	if secrets := s.Snapshot.Secrets; secrets != nil {
 		p.line("  secrets     %s", inWords(secrets))
 	}
+	if s.Signed != "" {
+		p.line("  signed      with the key %s", s.Signed)
+	}
 	if s.Reused > 0 {
 		p.line("  unchanged   %s in %d of them, not read again", size(s.ReusedBytes), s.Reused)
 	}

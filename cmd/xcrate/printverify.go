@@ -16,6 +16,8 @@ type verification struct {
 	Problems  []string `json:"problems"`
 	// Sealed are the kinds whose contents were not looked at, for want of a key.
 	Sealed []artifact.Kind `json:"sealed,omitempty"`
+	// Origin is what signatures say; of no use if OK is false.
+	Origin origin `json:"origin"`
 	// Programs are where a program beside it is damaged, or none of ours.
 	Programs []string `json:"wrong_programs,omitempty"`
 	// Volumes are those of a snapshot on several.
@@ -32,7 +34,7 @@ type volumeVerification struct {
 
 func (v verdict) document(s *source) verification {
 	d := verification{
-		Reference: s.place.String(), Digest: s.Descriptor.Digest.String(), OK: !v.damaged() && !v.partial(),
+		Reference: s.place.String(), Digest: s.Descriptor.Digest.String(), OK: !v.damaged() && !v.partial() && !v.origin.Failed, Origin: v.origin,
 		Blobs: v.report.Blobs, Bytes: v.report.Bytes, Entries: v.report.Entries, Problems: []string{}, Programs: v.programs,
 		Sealed: v.report.Sealed,
 	}
@@ -70,9 +72,10 @@ func (p *printer) verified(s *source, v verdict) {
 			p.line("          not looked into; to do that: --identity FILE")
 		}
 	}
+	p.origin(v.origin)
 	for _, program := range v.programs {
 		p.line("  WRONG   %s: damaged, or not written by xcrate", escape(program))
-		p.line("          RESTORE.sh does not run it; export or copy there again to mend it")
+		p.line("          do not run it; export or copy there again to mend it")
 	}
 	if v.damaged() {
 		p.line("\nDo not import it. Copy or export it again; other snapshots here may be good:")

@@ -43,14 +43,14 @@ func TestMain(m *testing.M) {
 // scriptApp is the program with the hooks of the script, not those of the machine.
 func scriptApp() *app {
 	a := newApp(os.Stdin, os.Stdout, os.Stderr)
-	a.hooks = os.Getenv("HOOKS")
+	a.hooks, a.trustDir = os.Getenv("HOOKS"), os.Getenv("TRUSTED")
 	return a
 }
 
 // run is the program without the hooks of the machine that the tests run on.
 func run(args []string, in io.Reader, out, errw io.Writer) int {
 	a := newApp(in, out, errw)
-	a.hooks = ""
+	a.hooks, a.trustDir = "", "/nonexistent"
 	return a.run(args)
 }
 
@@ -87,6 +87,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("DOCS", docs)
 			env.Setenv("XCRATE_CACHE", filepath.Join(env.WorkDir, ".cache"))
 			env.Setenv("HOOKS", filepath.Join(env.WorkDir, "hooks"))
+			env.Setenv("TRUSTED", filepath.Join(env.WorkDir, "trusted.d"))
 			return err
 		},
 		RequireExplicitExec: true,

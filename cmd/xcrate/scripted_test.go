@@ -113,7 +113,7 @@ func mergedExports(t *testing.T, mn, root string) {
 func TestScriptsAreOverruled(t *testing.T) {
 	mn, usb := scriptedExport(t, hosttest.ScriptedOptions{})
 	root := scriptedRoot(t)
-	said := xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes")
+	said := xcrate(t, exitWarnings, "import", "--allow-unsigned", usb, "--root", root, "--yes")
 	for _, p := range []string{"etc/xcat/ca/ca-cert.pem", "etc/xcat/ca/private/ca-key.pem", "root/.xcat/client-key.pem", "install/postscripts/_ssh/authorized_keys"} {
 		want, err := os.ReadFile(filepath.Join(mn, p))
 		if err != nil {
@@ -142,23 +142,23 @@ func TestScriptsAreOverruled(t *testing.T) {
 			t.Errorf("%q is not said:\n%s", want, said)
 		}
 	}
-	if again := xcrate(t, 0, "import", usb, "--root", root, "--yes"); !strings.Contains(again, "Nothing to do") {
+	if again := xcrate(t, 0, "import", "--allow-unsigned", usb, "--root", root, "--yes"); !strings.Contains(again, "Nothing to do") {
 		t.Errorf("second import:\n%s", again)
 	}
 	// The repository is made known, and forgotten again.
 	def := filepath.Join(root, "etc/yum.repos.d/xcrate-snapshot.repo")
-	xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes", "--keep-repo")
+	xcrate(t, exitWarnings, "import", "--allow-unsigned", usb, "--root", root, "--yes", "--keep-repo")
 	if b, err := os.ReadFile(def); err != nil || !strings.Contains(string(b), "file:///var/lib/xcrate/repository") {
 		t.Errorf("%v: %s", err, b)
 	}
-	if again := xcrate(t, 0, "import", usb, "--root", root, "--yes", "--keep-repo"); !strings.Contains(again, "Nothing to do") {
+	if again := xcrate(t, 0, "import", "--allow-unsigned", usb, "--root", root, "--yes", "--keep-repo"); !strings.Contains(again, "Nothing to do") {
 		t.Errorf("second import with --keep-repo:\n%s", again)
 	}
 	// With the definition of an earlier import there, one package is missing.
 	if out, err := exec.CommandContext(t.Context(), "chroot", root, "rpm", "-e", "--nodeps", "goconserver").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if said := xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes"); !strings.Contains(said, "1 installed, in the version") {
+	if said := xcrate(t, exitWarnings, "import", "--allow-unsigned", usb, "--root", root, "--yes"); !strings.Contains(said, "1 installed, in the version") {
 		t.Errorf("one package was missing:\n%s", said)
 	}
 	if _, err := os.Lstat(def); err != nil {
@@ -170,7 +170,7 @@ func TestScriptsAreOverruled(t *testing.T) {
 func TestStandby(t *testing.T) {
 	_, usb := scriptedExport(t, hosttest.ScriptedOptions{})
 	root := scriptedRoot(t)
-	said := xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes", "--standby")
+	said := xcrate(t, exitWarnings, "import", "--allow-unsigned", usb, "--root", root, "--yes", "--standby")
 	wants, err := os.ReadDir(filepath.Join(root, "etc/systemd/system/multi-user.target.wants"))
 	if err != nil {
 		t.Fatal(err)
@@ -180,7 +180,7 @@ func TestStandby(t *testing.T) {
 			t.Errorf("%s is enabled:\n%s", w.Name(), said)
 		}
 	}
-	if again := xcrate(t, 0, "import", usb, "--root", root, "--yes", "--standby"); !strings.Contains(again, "Nothing to do") {
+	if again := xcrate(t, 0, "import", "--allow-unsigned", usb, "--root", root, "--yes", "--standby"); !strings.Contains(again, "Nothing to do") {
 		t.Errorf("second import:\n%s", again)
 	}
 }
@@ -192,7 +192,7 @@ func TestScriptsAreTakenBack(t *testing.T) {
 	root := scriptedRoot(t)
 	before, installed := whole(t, root), rpmQuery(t, root)
 	var out, errs bytes.Buffer
-	code := run([]string{"xcrate", "import", usb, "--root", root, "--yes"}, strings.NewReader(""), &out, &errs)
+	code := run([]string{"xcrate", "import", "--allow-unsigned", usb, "--root", root, "--yes"}, strings.NewReader(""), &out, &errs)
 	if code != exitRefused || !strings.Contains(errs.String(), "etc/logrotate.d/xcat") || !strings.Contains(errs.String(), "everything that was changed is put back") {
 		t.Errorf("exit code %d\n%s%s", code, &out, &errs)
 	}
@@ -210,7 +210,7 @@ func TestDependencyIsMissing(t *testing.T) {
 	before := whole(t, root)
 	for _, args := range [][]string{{"--dry-run"}, {"--yes"}} {
 		var out, errs bytes.Buffer
-		code := run(append([]string{"xcrate", "import", usb, "--root", root}, args...), strings.NewReader(""), &out, &errs)
+		code := run(append([]string{"xcrate", "import", "--allow-unsigned", usb, "--root", root}, args...), strings.NewReader(""), &out, &errs)
 		if code != exitRefused || !strings.Contains(out.String(), "perl(No::Such) needed by xCAT-2.17.0") || !strings.Contains(out.String(), "/usr/lib/no/such") {
 			t.Errorf("%v: exit code %d\n%s%s", args, code, &out, &errs)
 		}
@@ -223,15 +223,15 @@ func TestNewerIsInstalled(t *testing.T) {
 	_, usb := scriptedExport(t, hosttest.ScriptedOptions{})
 	_, newer := scriptedExport(t, hosttest.ScriptedOptions{Version: "2.18.0"})
 	root := scriptedRoot(t)
-	xcrate(t, exitWarnings, "import", newer, "--root", root, "--yes")
+	xcrate(t, exitWarnings, "import", "--allow-unsigned", newer, "--root", root, "--yes")
 	before := whole(t, root)
 	var out, errs bytes.Buffer
-	code := run([]string{"xcrate", "import", usb, "--root", root, "--yes"}, strings.NewReader(""), &out, &errs)
+	code := run([]string{"xcrate", "import", "--allow-unsigned", usb, "--root", root, "--yes"}, strings.NewReader(""), &out, &errs)
 	if code != exitRefused || !strings.Contains(out.String(), "newer-packages") || !strings.Contains(out.String(), "in place of xCAT-2.18.0") {
 		t.Errorf("exit code %d\n%s%s", code, &out, &errs)
 	}
 	unchanged(t, "refused", before, root)
-	said := xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes", "--allow", "newer-packages,stack-version")
+	said := xcrate(t, exitWarnings, "import", "--allow-unsigned", usb, "--root", root, "--yes", "--allow", "newer-packages,stack-version")
 	if got := rpmQuery(t, root); !slices.Contains(got, "xCAT-2.17.0-snap202411131023.x86_64") || slices.Contains(got, "xCAT-2.18.0-snap202411131023.x86_64") {
 		t.Errorf("installed %q\n%s", got, said)
 	}
@@ -246,7 +246,7 @@ func TestKilledTransaction(t *testing.T) {
 	_, usb := scriptedExport(t, hosttest.ScriptedOptions{Script: hosttest.Script + "echo >/etc/started\nsleep 300\n"})
 	bin, root := program(t), scriptedRoot(t)
 	before, installed := whole(t, root), rpmQuery(t, root)
-	cmd := exec.CommandContext(t.Context(), bin, "import", usb, "--root", root, "--yes")
+	cmd := exec.CommandContext(t.Context(), bin, "import", "--allow-unsigned", usb, "--root", root, "--yes")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +264,7 @@ func TestKilledTransaction(t *testing.T) {
 	_ = cmd.Wait()
 	killIn(t, root)
 	var out, errs bytes.Buffer
-	if code := run([]string{"xcrate", "import", usb, "--root", root}, strings.NewReader(""), &out, &errs); code != exitRefused || !strings.Contains(errs.String(), "was interrupted") {
+	if code := run([]string{"xcrate", "import", "--allow-unsigned", usb, "--root", root}, strings.NewReader(""), &out, &errs); code != exitRefused || !strings.Contains(errs.String(), "was interrupted") {
 		t.Errorf("exit code %d\n%s%s", code, &out, &errs)
 	}
 	xcrate(t, 0, "rollback", "--root", root, "--yes")

@@ -126,7 +126,7 @@ func TestWithoutSecrets(t *testing.T) {
 	if !bytes.Contains(texts[artifact.KindInstall], []byte("harmless.sh")) || !bytes.Contains(texts[artifact.KindDatabase], []byte("(left out)")) {
 		t.Error("what is harmless is left out too, or nothing tells that there was a value")
 	}
-	if said := xcrate(t, exitRefused, "import", usb, "--root", t.TempDir(), "--yes", "--allow", "not-root"); !strings.Contains(said, "no node works after its import") {
+	if said := xcrate(t, exitRefused, "import", "--allow-unsigned", usb, "--root", t.TempDir(), "--yes", "--allow", "not-root"); !strings.Contains(said, "no node works after its import") {
 		t.Errorf("import says: %s", said)
 	}
 	if said := xcrate(t, 0, "verify", usb); strings.Contains(said, "sealed") {

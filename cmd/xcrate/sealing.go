@@ -109,7 +109,7 @@ func (o *sealOptions) setPassphrase(ctx context.Context, a *app, r *seal.Recipie
 	case o.passphraseFD != "":
 		text, err = a.readPassphrase(o.passphraseFD)
 	case o.passphrase:
-		text, err = a.newPassphrase(ctx)
+		text, err = a.newPassphrase(ctx, snapshotPassphrase)
 	default:
 		return nil
 	}
@@ -121,10 +121,12 @@ func (o *sealOptions) setPassphrase(ctx context.Context, a *app, r *seal.Recipie
 	return err
 }
 
+const snapshotPassphrase = "Passphrase of the snapshot: "
+
 // newPassphrase asks for a passphrase until it was given twice.
-func (a *app) newPassphrase(ctx context.Context) (string, error) {
+func (a *app) newPassphrase(ctx context.Context, question string) (string, error) {
 	for {
-		first, err := a.askSecret(ctx, "Passphrase of the snapshot: ")
+		first, err := a.askSecret(ctx, question)
 		if errors.Is(err, errNobody) {
 			return "", usage(fmt.Errorf("--passphrase: %w", err), "give it on a descriptor: --passphrase-fd 3 3< FILE")
 		}
@@ -167,7 +169,7 @@ func (o *sealOptions) ask(ctx context.Context, a *app) error {
 	switch answer {
 	case "", "1":
 		var text string
-		if text, err = a.newPassphrase(ctx); err == nil {
+		if text, err = a.newPassphrase(ctx, snapshotPassphrase); err == nil {
 			err = r.SetPassphrase(text)
 		}
 	case "2":

@@ -164,8 +164,8 @@ func TestServers(t *testing.T) {
 			if s := c.Database.Server; s == nil || s.Host != "10.10.0.1" || s.Name != n.location.Name || s.Version == "" || s.Remote {
 				t.Errorf("server in the config: %+v", s)
 			}
-			said += xcrate(t, 0, "import", usb, "--root", root, "--dry-run", "--only", "database,secrets", "--allow", "distro,distro-version,arch")
-			said += xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes", "--only", "database,secrets", "--allow", "distro,distro-version,arch")
+			said += xcrate(t, 0, "import", "--allow-unsigned", usb, "--root", root, "--dry-run", "--only", "database,secrets", "--allow", "distro,distro-version,arch")
+			said += xcrate(t, exitWarnings, "import", "--allow-unsigned", usb, "--root", root, "--yes", "--only", "database,secrets", "--allow", "distro,distro-version,arch")
 			for _, want := range []string{"set up   have xcatd start after", "note     the database server does not run", "make database", "database 69 tables read back, every row equal", "write    /etc/xcat/cfgloc"} {
 				if !strings.Contains(said, want) {
 					t.Errorf("%q is not said:\n%s", want, said)
@@ -187,7 +187,7 @@ func TestServers(t *testing.T) {
 				t.Errorf("drop-in: %s, %v", b, err)
 			}
 			// Once more: nothing is set up twice, and the rows are equal.
-			again := xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes", "--only", "database,secrets", "--allow", "distro,distro-version,arch,existing-nodes")
+			again := xcrate(t, exitWarnings, "import", "--allow-unsigned", usb, "--root", root, "--yes", "--only", "database,secrets", "--allow", "distro,distro-version,arch,existing-nodes")
 			if strings.Contains(again, "make role") || strings.Contains(again, "make user") {
 				t.Errorf("again:\n%s", again)
 			}

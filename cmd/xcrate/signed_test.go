@@ -46,7 +46,7 @@ func TestSignedPackages(t *testing.T) {
 			if keys := config(t, usb).PackageKeys; len(keys) != 1 || keys[0].Name != "Known <Known@example.com>" {
 				t.Errorf("keys %+v", keys)
 			}
-			out := xcrate(t, exitWarnings, "import", usb, "--root", root, "--yes")
+			out := xcrate(t, exitWarnings, "import", "--allow-unsigned", usb, "--root", root, "--yes")
 			if !strings.Contains(out, said) || strings.Contains(out, "packages-unsigned") != (signer == "stranger") {
 				t.Errorf("said:\n%s", out)
 			}

@@ -14,33 +14,40 @@ func newVerify(a *app) *cobra.Command {
 	var asJSON bool
 	var o sourceOptions
 	var opening openOptions
+	var keys []string
 	cmd := &cobra.Command{
 		Use:   "verify SRC",
 		Short: "Check every blob and every file of a snapshot",
 		Long: `Check every blob and every file of a snapshot. Of several volumes those that are
 here are checked, and the others are named. What is sealed is compared with its
-digests; with --identity it is opened, and looked into as well.`,
+digests; with --identity it is opened, and looked into as well. With --key it
+must be signed with one of the keys.`,
 		Example: `  xcrate verify /media/usb
   xcrate verify /media/usb:before-upgrade
   xcrate verify mn.iso
   xcrate verify /media/usb@sha256:5891b5b5...`,
 		Args: args("SRC"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runVerify(cmd.Context(), a, args[0], o, opening, asJSON)
+			return runVerify(cmd.Context(), a, args[0], o, opening, keys, asJSON)
 		},
 	}
 	opening.flags(cmd.Flags())
+	cmd.Flags().StringArrayVar(&keys, "key", nil, "it must be signed with the public key in `FILE`\n(repeatable)")
 	o.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return cmd
 }
 
-func runVerify(ctx context.Context, a *app, text string, o sourceOptions, opening openOptions, asJSON bool) (err error) {
+func runVerify(ctx context.Context, a *app, text string, o sourceOptions, opening openOptions, keys []string, asJSON bool) (err error) {
 	s, err := a.openSnapshot(ctx, text, o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	from, err := a.origin(ctx, s, keys)
+	if err != nil {
+		return err
+	}
 	if opening.given() {
 		if err := a.unseal(ctx, s, opening, artifact.Kind.HasEntries); err != nil {
 			return err
@@ -50,6 +57,7 @@ func runVerify(ctx context.Context, a *app, text string, o sourceOptions, openin
 	if err != nil {
 		return err
 	}
+	v.origin = from
 	if asJSON {
 		err = a.printJSON(v.document(s))
 	} else {
@@ -58,9 +66,9 @@ func runVerify(ctx context.Context, a *app, text string, o sourceOptions, openin
 	switch {
 	case err != nil:
 		return err
-	case v.damaged():
+	case v.damaged(), len(keys) > 0 && !from.Proven:
 		return exit(exitCorrupt)
-	case v.partial() || len(v.programs) > 0:
+	case v.partial() || len(v.programs) > 0 || from.Beside:
 		return exit(exitWarnings)
 	}
 	return nil
@@ -70,6 +78,7 @@ func runVerify(ctx context.Context, a *app, text string, o sourceOptions, openin
 type verdict struct {
 	volumes []layout.VolumeReport // nil for a snapshot in one place
 	report  artifact.Report       // zero if not all volumes are here
+	origin  origin
 	// programs are where programs lie beside it that are not the one they should be.
 	programs []string
 }

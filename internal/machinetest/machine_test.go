@@ -57,7 +57,7 @@ func (c *cluster) imported(t *testing.T) {
 	c.target = c.root(t)
 	b := c.boot(t, c.target)
 	before := fresh{whole(t, c.target), c.states(t, b)}
-	said := xcrate(t, b, done(), "import", "/mnt/usb", "--yes")
+	said := xcrate(t, b, done(), "import", "--allow-unsigned", "/mnt/usb", "--yes")
 	defer func() {
 		if t.Failed() {
 			t.Log(said)
@@ -68,7 +68,7 @@ func (c *cluster) imported(t *testing.T) {
 	answers(t, b)
 	c.calls(t)
 	c.records = c.journal(t)
-	if again := xcrate(t, b, done(), "import", "/mnt/usb", "--yes", "--show-files"); !strings.Contains(again, "Nothing to do") {
+	if again := xcrate(t, b, done(), "import", "--allow-unsigned", "/mnt/usb", "--yes", "--show-files"); !strings.Contains(again, "Nothing to do") {
 		t.Errorf("second import:\n%s", again)
 		xcrate(t, b, done(), "rollback", "--yes") // of that one
 	}

@@ -58,7 +58,7 @@ func (c *cluster) powerCuts(t *testing.T) {
 // refuses has an import that was cut off stand in the way of the next.
 func (c *cluster) refuses(t *testing.T, b *hosttest.Machine) {
 	t.Helper()
-	said := xcrate(t, b, []int{exitRefused}, "import", "/mnt/usb", "--yes")
+	said := xcrate(t, b, []int{exitRefused}, "import", "--allow-unsigned", "/mnt/usb", "--yes")
 	if !strings.Contains(said, "import --resume") || !strings.Contains(said, "xcrate rollback") {
 		t.Errorf("the next import says\n%s", said)
 	}
@@ -81,7 +81,7 @@ func (c *cluster) now(t *testing.T, b *hosttest.Machine) fresh {
 // records. It reports whether the import was still at work.
 func (c *cluster) importUntil(t *testing.T, b *hosttest.Machine, records int) (open bool) {
 	t.Helper()
-	cmd := b.Command(t.Context(), "/mnt/lab/xcrate", "import", "/mnt/usb", "--yes")
+	cmd := b.Command(t.Context(), "/mnt/lab/xcrate", "import", "--allow-unsigned", "/mnt/usb", "--yes")
 	check(t, cmd.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()

@@ -15,7 +15,7 @@ func (c *cluster) standby(t *testing.T) {
 	root := c.root(t)
 	b := c.boot(t, root)
 	before := fresh{whole(t, root), c.states(t, b)}
-	said := xcrate(t, b, done(), "import", "/mnt/usb", "--yes", "--standby", "--with-database")
+	said := xcrate(t, b, done(), "import", "--allow-unsigned", "/mnt/usb", "--yes", "--standby", "--with-database")
 	defer func() { logFailed(t, "standby", said) }()
 	off := func(what string) {
 		t.Helper()
@@ -29,11 +29,11 @@ func (c *cluster) standby(t *testing.T) {
 	}
 	off("imported")
 	// What a stopped server holds cannot be seen: the tables are restored once more.
-	xcrate(t, b, done(), "import", "/mnt/usb", "--yes", "--standby", "--with-database")
+	xcrate(t, b, done(), "import", "--allow-unsigned", "/mnt/usb", "--yes", "--standby", "--with-database")
 	off("imported again")
 	xcrate(t, b, done(), "rollback", "--yes")
 	off("rolled back once")
-	if again := xcrate(t, b, done(), "import", "/mnt/usb", "--yes", "--standby"); !strings.Contains(again, "Nothing to do") {
+	if again := xcrate(t, b, done(), "import", "--allow-unsigned", "/mnt/usb", "--yes", "--standby"); !strings.Contains(again, "Nothing to do") {
 		t.Errorf("second import without the database:\n%s", again)
 	}
 	b.Stop(t)
@@ -69,12 +69,12 @@ func (c *cluster) firstBoot(t *testing.T) {
 		t.Fatalf("xcrate %v: %v\n%s", args, err, out)
 		return ""
 	}
-	said := run(done(), "import", c.usb, "--yes", "--no-hooks")
+	said := run(done(), "import", "--allow-unsigned", c.usb, "--yes", "--no-hooks")
 	defer func() { logFailed(t, "imported", said) }()
 	if list := run(done(), "imports"); !strings.Contains(list, "waiting") {
 		t.Errorf("imports:\n%s", list)
 	}
-	if again := run(done(), "import", c.usb, "--yes", "--no-hooks", "--skip", "database"); !strings.Contains(again, "Nothing to do") {
+	if again := run(done(), "import", "--allow-unsigned", c.usb, "--yes", "--no-hooks", "--skip", "database"); !strings.Contains(again, "Nothing to do") {
 		t.Errorf("second import:\n%s", again)
 	}
 	b := c.boot(t, root)
