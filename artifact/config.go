@@ -3,6 +3,7 @@ package artifact
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -244,6 +245,9 @@ func ParseConfig(b []byte) (Config, error) {
 	return c, c.Validate()
 }
 
+// maxEntries is how many entries a kind may have: an import keeps a byte for each.
+const maxEntries = 200_000_000
+
 // Validate checks what every reader relies on.
 func (c Config) Validate() error {
 	switch {
@@ -254,9 +258,12 @@ func (c Config) Validate() error {
 	case c.Stack.Name == "":
 		return fmt.Errorf("config: no stack")
 	}
-	for _, k := range c.Kinds {
-		if !k.Kind.HasEntries() || k.Kind.rank() < 0 || k.Parts < 1 {
+	for i, k := range c.Kinds {
+		if !k.Kind.HasEntries() || k.Kind.rank() < 0 || k.Parts < 1 || slices.ContainsFunc(c.Kinds[:i], func(had KindSum) bool { return had.Kind == k.Kind }) {
 			return fmt.Errorf("config: kind %q with %d parts", k.Kind, k.Parts)
+		}
+		if k.Entries < 0 || k.Entries > maxEntries || k.Bytes < 0 || k.Files < 0 || k.Stored < 0 {
+			return fmt.Errorf("config: kind %q with %d entries, %d files, %d bytes", k.Kind, k.Entries, k.Files, k.Bytes)
 		}
 	}
 	if err := c.Secrets.validate(); err != nil {

@@ -23,6 +23,8 @@ type LayerReader struct {
 	zstd *zstd.Decoder // nil for a plain layer
 	text *ahead        // what zstd decodes
 	tar  *tar.Reader
+	// ended says that the archive was read to its end.
+	ended bool
 }
 
 // OpenLayer opens layer desc. The fetcher must check what it hands out: at the
@@ -60,6 +62,7 @@ func OpenLayer(ctx context.Context, f content.Fetcher, desc ocispec.Descriptor) 
 func (l *LayerReader) Next() (Entry, io.Reader, error) {
 	h, err := l.tar.Next()
 	if err != nil {
+		l.ended = errors.Is(err, io.EOF)
 		return Entry{}, nil, err
 	}
 	e, err := EntryFromHeader(h)
@@ -70,18 +73,46 @@ func (l *LayerReader) Next() (Entry, io.Reader, error) {
 	return e, l.tar, nil
 }
 
-// Finish reads the blob to its end. It returns nil only if the stream was well
-// formed and the fetcher found size and digest right. It may be called after
-// an error of Next, to learn whether the blob itself is damaged.
+// Finish reads the blob to its end. It returns nil only if the fetcher found size and
+// digest right, and nothing but zeros to fill it up follows an archive that was read to
+// its end. It may be called after an error of Next, to learn whether the blob itself is
+// damaged; what is left of the archive is not decoded then.
 func (l *LayerReader) Finish() error {
 	var structure error
-	if l.text != nil {
-		_, structure = io.Copy(io.Discard, l.text)
+	if l.ended {
+		structure = l.trailing()
 	}
+	l.stop()
 	if _, err := io.Copy(io.Discard, l.blob); err != nil {
 		return err // the digest tells more than the decoder's complaint
 	}
 	return structure
+}
+
+// stop ends the decoder, which reads ahead.
+func (l *LayerReader) stop() {
+	if l.text != nil {
+		l.text.close()
+		l.zstd.Close()
+		l.text = nil
+	}
+}
+
+// maxTrailing is how much may follow the end of a tar stream, in bytes: writers fill up
+// their last record, of at most this size (tar(1), "--blocking-factor").
+const maxTrailing = 1 << 20
+
+// trailing reads what is left of a compressed stream. What comes after the end of the
+// archive is in no catalog, and would only keep a reader busy.
+func (l *LayerReader) trailing() error {
+	if l.text == nil {
+		return nil
+	}
+	n, err := io.Copy(io.Discard, io.LimitReader(l.text, maxTrailing+1))
+	if err == nil && n > maxTrailing {
+		err = fmt.Errorf("more than %d bytes after the end of the archive", maxTrailing)
+	}
+	return err
 }
 
 // End is Finish and Close as one deferred call. A damaged blob explains
@@ -98,10 +129,7 @@ func (l *LayerReader) End(ctx context.Context, err *error) {
 
 // Close releases the layer.
 func (l *LayerReader) Close() error {
-	if l.text != nil {
-		l.text.close()
-		l.zstd.Close()
-	}
+	l.stop()
 	return l.blob.Close()
 }
 

@@ -170,10 +170,14 @@ func (s *Snapshot) Catalog(ctx context.Context, f content.Fetcher, fn func(Entry
 		return fmt.Errorf("catalog: %w", err)
 	}
 	defer c.Close()
-	for {
+	most := s.entries()
+	for n := int64(0); ; n++ {
 		e, err := c.Next()
 		if errors.Is(err, io.EOF) {
 			break
+		}
+		if err == nil && n >= most {
+			err = fmt.Errorf("catalog: more than the %d records that the config counts", most)
 		}
 		if err != nil {
 			if _, damaged := io.Copy(io.Discard, blob); damaged != nil {
@@ -189,6 +193,14 @@ func (s *Snapshot) Catalog(ctx context.Context, f content.Fetcher, fn func(Entry
 		return fmt.Errorf("catalog: %w", err)
 	}
 	return nil
+}
+
+// entries is how many the config counts.
+func (s *Snapshot) entries() (n int64) {
+	for _, k := range s.Config.Kinds {
+		n += k.Entries
+	}
+	return n
 }
 
 // fetchAll reads a small blob whole. The fetcher checks size and digest.

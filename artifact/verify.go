@@ -65,7 +65,19 @@ func Verify(ctx context.Context, f content.Fetcher, s *Snapshot) (Report, error)
 	if err := ctx.Err(); err != nil {
 		return Report{}, err
 	}
-	return v.report(checks), nil
+	r := v.report(checks)
+	if len(r.Problems) == 0 { // else the catalog may be the one that is damaged
+		if err := s.CheckTree(ctx, f); err != nil {
+			r.Problems = append(r.Problems, catalogProblem(s, err))
+		}
+	}
+	return r, ctx.Err()
+}
+
+// catalogProblem is something wrong with what the catalog says.
+func catalogProblem(s *Snapshot, err error) Problem {
+	c := newLayerCheck(s.Layers(KindCatalog)[0], nil)
+	return Problem{Kind: KindCatalog, Part: c.part, Parts: c.parts, Blob: c.desc.Digest, Holds: c.holds(), Err: err}
 }
 
 type verifier struct {

@@ -17,6 +17,7 @@ const (
 	codeServers      = "other-servers"
 	codeCertificates = "certificates"
 	codeRepositories = "repositories"
+	codePrivileged   = "privileged-files"
 )
 
 // preCheck is a check of the list. What it says when it found nothing is pass; one
@@ -57,6 +58,7 @@ func checks() []preCheck {
 		{"distro-packages", "", nil},
 		{"packages-unsigned", "", nil},
 		{"local-changes", "", nil},
+		{codePrivileged, "", nil},
 		{CodeConflict, "no directory stands where a file goes, nor the other way round", nil},
 		{"accounts", "accounts that are here and in the snapshot are alike", nil},
 		{"firewall", "no firewall is on that the packages would switch off", (*planner).needsInstall},
@@ -76,6 +78,7 @@ func checks() []preCheck {
 type checked struct {
 	here       hostFacts
 	watched    watched
+	privileged privileged
 	builds     []string // packages of the stack in another build: "A here, B in the snapshot"
 	asked      bool     // the package manager was, about the dependencies
 	probed     string   // why the old node was not looked for

@@ -69,6 +69,9 @@ func (c *comparer) look(e artifact.Entry, p string) (state, error) {
 	}
 	d, name, err := c.parent(p)
 	if errors.Is(err, fs.ErrNotExist) {
+		if c.blocked(path.Dir(p)) {
+			return isClash, nil
+		}
 		c.absent.dir = path.Dir(p)
 		return isNew, nil
 	}
@@ -97,6 +100,17 @@ func (c *comparer) look(e artifact.Entry, p string) (state, error) {
 		c.replaced[st.Inode()] = true
 	}
 	return s, nil
+}
+
+// blocked reports whether directory p, which is not there, cannot be made: a symlink that
+// leads nowhere has its name, or that of one above it.
+func (c *comparer) blocked(p string) bool {
+	for ; p != "/"; p = path.Dir(p) {
+		if st, err := c.root.Lstat(p); err == nil {
+			return !st.IsDir()
+		}
+	}
+	return false
 }
 
 // lookAt compares e with name in d, which have and st describe.

@@ -134,7 +134,7 @@ func newPlanner(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o 
 		},
 	}
 	for _, step := range []func(context.Context) error{
-		p.packages, p.checkLocal, p.accounts, p.findGoal, p.files, p.conflicts, p.mirrors, p.database, p.services, p.commands, p.guardFindings, p.preflight,
+		p.packages, p.checkLocal, p.accounts, p.findGoal, p.tree, p.files, p.conflicts, p.mirrors, p.database, p.services, p.commands, p.guardFindings, p.preflight,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -162,6 +162,9 @@ func (p *planner) accounts(context.Context) error {
 	return nil
 }
 
+// tree makes sure that every entry can go just where it says.
+func (p *planner) tree(ctx context.Context) error { return p.snapshot.CheckTree(ctx, p.fetcher) }
+
 // files compares every entry of the wanted kinds with the host, and notes what
 // the identity trees are to hold.
 func (p *planner) files(ctx context.Context) error {
@@ -186,6 +189,7 @@ func (p *planner) files(ctx context.Context) error {
 		p.mirrored.note(e, p.target(e), p.placed(e.Kind))
 		p.checked.note(e)
 		if p.placed(e.Kind) {
+			p.checked.privileged.note(e, p.target(e))
 			p.noteRestored(p.target(e))
 		}
 		p.plan.files.states = append(p.plan.files.states, notPlaced)

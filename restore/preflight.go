@@ -48,6 +48,7 @@ func (p *planner) preflight(ctx context.Context) error {
 	p.checkStack()
 	p.checkBuild()
 	p.checkAsked()
+	p.checkPrivileged()
 	for _, check := range []func(context.Context) error{p.checkNetwork, p.checkServers, p.checkCertificates, p.rollbackSpace} {
 		if err := check(ctx); err != nil {
 			return err

@@ -200,7 +200,12 @@ func (u *undoer) name(r record) error {
 		return ignoreMissing(err)
 	}
 	switch r.Op {
-	case opMkdir, opCreate:
+	case opMkdir:
+		if st, err := d.Lstat(name); err != nil || !st.IsDir() {
+			return ignoreMissing(err) // not made, because something else was there
+		}
+		return u.leave(ignoreMissing(d.Remove(name)))
+	case opCreate:
 		return u.leave(ignoreMissing(d.Remove(name)))
 	case opMade:
 		return u.removeMade(d, name, string(r.Path))
