@@ -259,7 +259,7 @@ func (idx *index) marshal() ([]byte, error) {
 		if c := strings.Compare(string(a.desc.Digest), string(b.desc.Digest)); c != 0 {
 			return c
 		}
-		return bytes.Compare(a.raw, b.raw)
+		return bytes.Compare(a.written(), b.written())
 	})
 	list := make([]any, 0, len(idx.entries))
 	for _, e := range idx.entries {
@@ -278,6 +278,15 @@ func (idx *index) marshal() ([]byte, error) {
 		return nil, fmt.Errorf("%d bytes, at most %d: too many snapshots in one layout", len(b), maxJSON)
 	}
 	return b, nil
+}
+
+// written is the canonical form in bytes, which decides where nothing else does.
+func (e entry) written() []byte {
+	b, err := json.Marshal(e.canonical())
+	if err != nil {
+		return e.raw // what cannot be written fails when it is
+	}
+	return b
 }
 
 // canonical is e as it is written: its fields in order of their names, or what
