@@ -10,6 +10,8 @@ GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 CRANE         = github.com/google/go-containerregistry/cmd/crane@v0.22.1
 ORAS          = oras.land/oras/cmd/oras@v1.3.6
 REGCTL        = github.com/regclient/regclient/cmd/regctl@v0.11.7
+COSIGN        = github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+GOVULNCHECK   = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # The program is static and says nothing of the place it was built in. The version is given by -X, so the stamp of the
 # version control system would only make a build from a copy differ.
@@ -29,7 +31,7 @@ ROUNDS ?= 3
 PLACES ?= /dev/shm,bin
 PAGE   ?= docs/performance.md
 
-.PHONY: build test vet lint fmt demo sample bench fuzz cover repro tools clean help
+.PHONY: build test vet lint vuln fmt demo sample bench fuzz cover repro tools clean help
 
 build: ## build bin/xcrate, static
 	$(STATIC) go build -ldflags '$(LDFLAGS)' -o bin/xcrate ./cmd/xcrate
@@ -46,6 +48,9 @@ vet:
 
 lint: $(TOOLS)/$(notdir $(GOLANGCI_LINT)) ## run the pinned linter
 	$(STATIC) $(TOOLS)/golangci-lint run $(PACKAGES)
+
+vuln: $(TOOLS)/$(notdir $(GOVULNCHECK)) ## look for known vulnerabilities in what the program calls
+	$(STATIC) bash .ci/vuln $(TOOLS)/govulncheck
 
 fmt: $(TOOLS)/$(notdir $(GOLANGCI_LINT)) ## format the source as the linter wants it
 	$(TOOLS)/golangci-lint fmt
@@ -77,14 +82,16 @@ cover: ## write bin/cover.html and print the coverage
 repro: ## build twice in two directories and compare the bytes
 	bash .ci/repro '$(VERSION)'
 
-# Readers of OCI layouts and clients of registries that are not ours. Tests find them on PATH and skip without them, except on CI.
-tools: $(TOOLS)/$(notdir $(CRANE)) $(TOOLS)/$(notdir $(ORAS)) $(TOOLS)/$(notdir $(REGCTL))
+# Readers of OCI layouts, clients of registries and a verifier of signatures that are not ours. Tests find them on PATH and skip without them, except on CI.
+tools: $(TOOLS)/$(notdir $(CRANE)) $(TOOLS)/$(notdir $(ORAS)) $(TOOLS)/$(notdir $(REGCTL)) $(TOOLS)/$(notdir $(COSIGN))
 
 # One stamp a version, so that a new pin installs anew. Without a network the tests go on with skips.
 $(TOOLS)/$(notdir $(CRANE)): TOOL = $(CRANE)
 $(TOOLS)/$(notdir $(ORAS)): TOOL = $(ORAS)
 $(TOOLS)/$(notdir $(REGCTL)): TOOL = $(REGCTL)
-$(TOOLS)/$(notdir $(CRANE)) $(TOOLS)/$(notdir $(ORAS)) $(TOOLS)/$(notdir $(REGCTL)): Makefile
+$(TOOLS)/$(notdir $(COSIGN)): TOOL = $(COSIGN)
+$(TOOLS)/$(notdir $(GOVULNCHECK)): TOOL = $(GOVULNCHECK)
+$(TOOLS)/$(notdir $(CRANE)) $(TOOLS)/$(notdir $(ORAS)) $(TOOLS)/$(notdir $(REGCTL)) $(TOOLS)/$(notdir $(COSIGN)) $(TOOLS)/$(notdir $(GOVULNCHECK)): Makefile
 	@mkdir -p $(TOOLS)
 	@CGO_ENABLED=0 GOFLAGS= GOBIN=$(TOOLS) go install $(TOOL) && touch $@ || test "$$CI" != true
 $(TOOLS)/$(notdir $(GOLANGCI_LINT)): Makefile

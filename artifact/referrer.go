@@ -16,14 +16,14 @@ import (
 const AnnotationSubject = "dev.xcrate.subject"
 
 // PackReferrer pushes a manifest that says something about subject (image-spec 1.1,
-// "manifest", property subject), which is in blob. It returns its descriptor as an index
-// lists it. Same subject, blob and time, same digest.
-func PackReferrer(ctx context.Context, to content.Pusher, subject, blob ocispec.Descriptor, created time.Time) (ocispec.Descriptor, error) {
+// "manifest", property subject), which is in blob and called title. It returns its
+// descriptor as an index lists it. Same arguments, same digest.
+func PackReferrer(ctx context.Context, to content.Pusher, subject, blob ocispec.Descriptor, title string, created time.Time) (ocispec.Descriptor, error) {
 	about := ocispec.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size}
 	desc, err := oras.PackManifest(ctx, to, oras.PackManifestVersion1_1, blob.MediaType, oras.PackManifestOptions{
 		Subject:             &about,
 		Layers:              []ocispec.Descriptor{blob},
-		ManifestAnnotations: map[string]string{ocispec.AnnotationCreated: created.UTC().Format(time.RFC3339)},
+		ManifestAnnotations: map[string]string{ocispec.AnnotationCreated: created.UTC().Format(time.RFC3339), ocispec.AnnotationTitle: title},
 	})
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("referrer: %w", err)

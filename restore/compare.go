@@ -106,8 +106,9 @@ func (c *comparer) look(e artifact.Entry, p string) (state, error) {
 // leads nowhere has its name, or that of one above it.
 func (c *comparer) blocked(p string) bool {
 	for ; p != "/"; p = path.Dir(p) {
-		if st, err := c.root.Lstat(p); err == nil {
-			return !st.IsDir()
+		if _, err := c.root.Lstat(p); err == nil {
+			to, err := c.root.Stat(p)
+			return err != nil || !to.IsDir()
 		}
 	}
 	return false

@@ -38,7 +38,7 @@ type exported struct {
 
 // commit ties what was captured together and lists it in the layout.
 func (a *app) commit(ctx context.Context, w *layout.Writer, c *layers.Captured, dest string, o exportOptions) (*exported, error) {
-	tool, err := a.addTool(ctx, w, c.Config.Host.Arch, o.tool)
+	tool, built, err := a.addTool(ctx, w, c.Config.Host.Arch, o.tool)
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +55,9 @@ func (a *app) commit(ctx context.Context, w *layout.Writer, c *layers.Captured, 
 		tags[0] = defaultTag(c.Config)
 	}
 	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := addSBOMs(ctx, w, desc, c.Config, built); err != nil {
 		return nil, err
 	}
 	signed := ""

@@ -38,6 +38,14 @@ func (c *incoming) bring(ctx context.Context, s *source) error {
 func (c *incoming) gather(ctx context.Context, s *source) error {
 	had := map[digest.Digest]bool{}
 	table, where := s.layout.Volumes(), s.place.Path
+	for _, v := range table.Volumes { // what refers to it lies there too, and is not wanted
+		for _, b := range v.Blobs {
+			had[b.Digest] = true
+		}
+	}
+	for _, d := range s.blobs() {
+		delete(had, d.Digest)
+	}
 	for {
 		missing := s.layout.Missing()
 		var now []ocispec.Descriptor

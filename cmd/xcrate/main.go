@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"github.com/xcrate/xcrate/internal/hooks"
@@ -59,6 +61,12 @@ func cacheDir(env func(string) string) string {
 // run is the whole program: it returns the exit code.
 func (a *app) run(args []string) int {
 	debug.SetMemoryLimit(memoryLimit)
+	if os.Getuid() != os.Geteuid() || os.Getgid() != os.Getegid() {
+		// Whoever starts it chooses roots, programs and files: it would give away all that
+		// its owner may do.
+		return a.report(hint(errors.New("xcrate is installed setuid or setgid, and does not run so"), "chmod ug-s the program, and run it with sudo"))
+	}
+	noCore()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	// Everything made here may hold secrets, and some of it is made by
@@ -77,6 +85,16 @@ func (a *app) run(args []string) int {
 	cmd := newRoot(a)
 	cmd.SetArgs(args)
 	return a.report(cmd.ExecuteContext(ctx))
+}
+
+// noCore keeps what is in memory out of files of a process that crashed. Programs that are
+// run may ask for theirs again.
+func noCore() {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_CORE, &limit) == nil {
+		limit.Cur = 0
+		_ = unix.Setrlimit(unix.RLIMIT_CORE, &limit) // lowering one's own is never refused
+	}
 }
 
 // verbFromName lets the program be called under the names of the old design:

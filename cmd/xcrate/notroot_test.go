@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -87,4 +88,32 @@ func TestNotRoot(t *testing.T) {
 	if out := asNobody(t, exitError, dir, bin, "export", "--no-encrypt", "live"); !strings.Contains(out, "not root") {
 		t.Errorf("export of the live root:\n%s", out)
 	}
+}
+
+// TestSetuid: a program that runs as its owner for whoever starts it does nothing.
+func TestSetuid(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: to install it setuid")
+	}
+	dir, err := os.MkdirTemp("", "xcrate-setuid-") //nolint:usetesting // the directory t.TempDir lies in is for its owner alone
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	bin := filepath.Join(dir, "xcrate")
+	if out, err := exec.CommandContext(t.Context(), "cp", program(t), bin).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, mode := range []os.FileMode{0o755 | os.ModeSetuid, 0o755 | os.ModeSetgid} {
+		if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(bin, mode)); err != nil {
+			t.Fatal(err)
+		}
+		if out := asNobody(t, exitError, dir, bin, "--version"); !strings.Contains(out, "installed setuid or setgid") {
+			t.Errorf("%v: %s", mode, out)
+		}
+	}
+	if err := os.Chmod(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	asNobody(t, exitOK, dir, bin, "--version")
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"filippo.io/age"
+	"golang.org/x/sys/unix"
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/hosttest"
@@ -136,5 +137,14 @@ func TestWithoutSecrets(t *testing.T) {
 	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--tag", "whole")
 	if !bytes.Contains(layerText(t, usb+":whole", "install"), []byte("CANARY-app")) {
 		t.Error("the next export has not what was left out")
+	}
+}
+
+// TestNoCore: what was in memory does not become a file when the program crashes.
+func TestNoCore(t *testing.T) {
+	xcrate(t, 0, "--version")
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil || limit.Cur != 0 {
+		t.Errorf("%+v, %v", limit, err)
 	}
 }

@@ -151,7 +151,7 @@ func packSignature(ctx context.Context, to pusher, desc ocispec.Descriptor, c ar
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("signature: %w", err)
 	}
-	return packReferrer(ctx, to, desc, sign.TypeBundle, b, c)
+	return packReferrer(ctx, to, desc, sign.TypeBundle, "signature", b, c)
 }
 
 func (p *printer) signed(s *source, done signed) {
@@ -166,10 +166,10 @@ func (p *printer) signed(s *source, done signed) {
 }
 
 // packReferrer pushes content and the manifest that ties it to desc.
-func packReferrer(ctx context.Context, to pusher, desc ocispec.Descriptor, mediaType string, b []byte, c artifact.Config) (ocispec.Descriptor, error) {
+func packReferrer(ctx context.Context, to pusher, desc ocispec.Descriptor, mediaType, title string, b []byte, c artifact.Config) (ocispec.Descriptor, error) {
 	blob := content.NewDescriptorFromBytes(mediaType, b)
 	if err := to.Push(ctx, blob, bytes.NewReader(b)); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	return artifact.PackReferrer(ctx, to, desc, blob, c.Created)
+	return artifact.PackReferrer(ctx, to, desc, blob, title, c.Created)
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"debug/buildinfo"
 	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/pflag"
@@ -45,14 +47,14 @@ func machines() map[string]elf.Machine {
 }
 
 // addTool stores the program as a layer for a node of architecture arch, and returns
-// it; nil if there is none to take along.
-func (a *app) addTool(ctx context.Context, w *layout.Writer, arch string, o toolOptions) (_ []ocispec.Descriptor, err error) {
+// it with what it was built of; nil if there is none to take along.
+func (a *app) addTool(ctx context.Context, w *layout.Writer, arch string, o toolOptions) (_ []ocispec.Descriptor, built *debug.BuildInfo, err error) {
 	file := o.file
 	if file == "" {
 		file = a.program
 	}
 	if o.none || file == "" {
-		return nil, nil
+		return nil, nil, nil
 	}
 	f, closeAll, err := openFile(file)
 	if err == nil {
@@ -62,18 +64,21 @@ func (a *app) addTool(ctx context.Context, w *layout.Writer, arch string, o tool
 	switch {
 	case errors.Is(err, errTool) && o.file == "":
 		a.note("program %s: %v; another one: --tool FILE", file, err)
-		return nil, nil
+		return nil, nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("program %s: %w", file, err)
+		return nil, nil, fmt.Errorf("program %s: %w", file, err)
 	}
 	desc, err := w.PutBlob(ctx, artifact.TypeTool, func(to io.Writer) error {
 		_, err := io.Copy(to, f)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("program %s: %w", file, err)
+		return nil, nil, fmt.Errorf("program %s: %w", file, err)
 	}
-	return []ocispec.Descriptor{artifact.LayerDescriptor(desc, artifact.KindTool, 1, 1)}, nil
+	if built, err = buildinfo.Read(f); err != nil {
+		built = nil // made by another compiler: what of is not known
+	}
+	return []ocispec.Descriptor{artifact.LayerDescriptor(desc, artifact.KindTool, 1, 1)}, built, nil
 }
 
 // checkTool makes sure that a program runs on any machine of architecture arch.
