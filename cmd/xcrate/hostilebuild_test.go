@@ -36,7 +36,6 @@ type hostileCase struct {
 	Says     string         `json:"says"`
 	Import   string         `json:"import"`
 	Warns    string         `json:"warns"`
-	blobs    map[string][]byte
 }
 
 type hostileEntry struct {

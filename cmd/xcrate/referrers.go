@@ -98,11 +98,6 @@ func (m inMemory) Push(_ context.Context, desc ocispec.Descriptor, r io.Reader) 
 	return err
 }
 
-// Exists keeps what is there from being pushed again.
-func (m inMemory) Exists(_ context.Context, desc ocispec.Descriptor) (bool, error) {
-	return m[desc.Digest] != nil, nil
-}
-
 // Fetch implements layout.Source.
 func (m inMemory) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
 	return m.FetchFrom(ctx, desc, 0)

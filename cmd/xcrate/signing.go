@@ -101,7 +101,7 @@ func runSign(ctx context.Context, a *app, text string, o signOptions, from sourc
 		return err
 	}
 	if _, done.Already = sign.Verify(bare(had), []sign.Trusted{{Key: &o.key.PublicKey}}); !done.Already {
-		if err := a.signWhereItLies(ctx, s, o.key, from); err != nil {
+		if err := a.signWhereItLies(ctx, s, o.key); err != nil {
 			return err
 		}
 	}
@@ -112,7 +112,7 @@ func runSign(ctx context.Context, a *app, text string, o signOptions, from sourc
 }
 
 // signWhereItLies adds a signature of s to the layout or repository s is in.
-func (a *app) signWhereItLies(ctx context.Context, s *source, key *ecdsa.PrivateKey, from sourceOptions) (err error) {
+func (a *app) signWhereItLies(ctx context.Context, s *source, key *ecdsa.PrivateKey) (err error) {
 	if s.remote != nil {
 		blobs := inMemory{}
 		desc, err := packSignature(ctx, blobs, s.desc, s.Config, key)
