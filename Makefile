@@ -22,6 +22,7 @@ LDFLAGS   = -s -w -buildid= -X main.version=$(VERSION)
 PACKAGES  = ./... $(patsubst %,./testdata,$(wildcard testdata/*.go))
 TOOLS     = $(CURDIR)/bin/tools
 FUZZTIME ?= 10s
+VULNDB   ?= https://vuln.go.dev
 
 # What make bench measures: trees of FILES files with BYTES bytes, ROUNDS times, in each directory of PLACES.
 FILES  ?= 35000
@@ -49,8 +50,8 @@ vet:
 lint: $(TOOLS)/$(notdir $(GOLANGCI_LINT)) ## run the pinned linter
 	$(STATIC) $(TOOLS)/golangci-lint run $(PACKAGES)
 
-vuln: $(TOOLS)/$(notdir $(GOVULNCHECK)) ## look for known vulnerabilities in what the program calls
-	$(STATIC) bash .ci/vuln $(TOOLS)/govulncheck
+vuln: $(TOOLS)/$(notdir $(GOVULNCHECK)) ## look for known vulnerabilities in what the code can reach
+	@$(STATIC) bash .ci/vuln $(TOOLS)/govulncheck -db $(VULNDB) $(PACKAGES)
 
 fmt: $(TOOLS)/$(notdir $(GOLANGCI_LINT)) ## format the source as the linter wants it
 	$(TOOLS)/golangci-lint fmt
@@ -90,13 +91,15 @@ $(TOOLS)/$(notdir $(CRANE)): TOOL = $(CRANE)
 $(TOOLS)/$(notdir $(ORAS)): TOOL = $(ORAS)
 $(TOOLS)/$(notdir $(REGCTL)): TOOL = $(REGCTL)
 $(TOOLS)/$(notdir $(COSIGN)): TOOL = $(COSIGN)
-$(TOOLS)/$(notdir $(GOVULNCHECK)): TOOL = $(GOVULNCHECK)
-$(TOOLS)/$(notdir $(CRANE)) $(TOOLS)/$(notdir $(ORAS)) $(TOOLS)/$(notdir $(REGCTL)) $(TOOLS)/$(notdir $(COSIGN)) $(TOOLS)/$(notdir $(GOVULNCHECK)): Makefile
+$(TOOLS)/$(notdir $(CRANE)) $(TOOLS)/$(notdir $(ORAS)) $(TOOLS)/$(notdir $(REGCTL)) $(TOOLS)/$(notdir $(COSIGN)): Makefile
 	@mkdir -p $(TOOLS)
 	@CGO_ENABLED=0 GOFLAGS= GOBIN=$(TOOLS) go install $(TOOL) && touch $@ || test "$$CI" != true
-$(TOOLS)/$(notdir $(GOLANGCI_LINT)): Makefile
+# Without these two there is nothing to go on with.
+$(TOOLS)/$(notdir $(GOLANGCI_LINT)): TOOL = $(GOLANGCI_LINT)
+$(TOOLS)/$(notdir $(GOVULNCHECK)): TOOL = $(GOVULNCHECK)
+$(TOOLS)/$(notdir $(GOLANGCI_LINT)) $(TOOLS)/$(notdir $(GOVULNCHECK)): Makefile
 	@mkdir -p $(TOOLS)
-	CGO_ENABLED=0 GOFLAGS= GOBIN=$(TOOLS) go install $(GOLANGCI_LINT)
+	CGO_ENABLED=0 GOFLAGS= GOBIN=$(TOOLS) go install $(TOOL)
 	@touch $@
 
 clean: ## remove what was built
