@@ -112,7 +112,7 @@ func exitCodeOf(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &h) && h.code != 0:
+	case errors.As(err, &h) && (h.code != 0 || h.err == errSilent): //nolint:errorlint // itself, not one joined to another
 		return h.code
 	}
 	return codeFor(err)

@@ -23,11 +23,10 @@ const (
 // addSBOMs adds to the layout lists of what the snapshot desc is made of: its packages, and
 // the modules of the program that goes along, if that says which they are.
 func addSBOMs(ctx context.Context, w *layout.Writer, desc ocispec.Descriptor, c artifact.Config, built *debug.BuildInfo) error {
-	lists := map[string]func() ([]byte, error){sbomPackages: func() ([]byte, error) { return sbom.Packages(c) }}
+	by := sbom.Origin{Version: strings.TrimPrefix(c.Tool, "xcrate "), Created: c.Created}
+	lists := map[string]func() ([]byte, error){sbomPackages: func() ([]byte, error) { return sbom.Snapshot(c, by) }}
 	if built != nil {
-		lists[sbomProgram] = func() ([]byte, error) {
-			return sbom.Program(built, strings.TrimPrefix(c.Tool, "xcrate "), c.Created)
-		}
+		lists[sbomProgram] = func() ([]byte, error) { return sbom.Binary(built, by) }
 	}
 	for title, list := range lists {
 		b, err := list()

@@ -126,6 +126,12 @@ func (a *app) policy(ctx context.Context, s *source, o trustOptions, asking, yes
 	return hint(fmt.Errorf("snapshot %s: %s: %w", s.desc.Digest, why, errUntrusted), "%s", advice)
 }
 
+const unsignedQuestion = `Nobody vouches for this snapshot: no key is trusted on this machine.
+
+  %s
+
+Is that the digest you were told by whoever took it?`
+
 // unsignedPolicy is the policy where no key is trusted.
 func (a *app) unsignedPolicy(ctx context.Context, s *source, o trustOptions, asking, yes bool) error {
 	if o.unsigned || !asking {
@@ -135,7 +141,7 @@ func (a *app) unsignedPolicy(ctx context.Context, s *source, o trustOptions, ask
 		return usage(fmt.Errorf("snapshot %s: nobody vouches for it: no key is trusted here", s.desc.Digest),
 			"give the public key of who signed it: --key FILE\n        or, if you know where it comes from: --allow-unsigned")
 	}
-	ok, err := a.ask(ctx, fmt.Sprintf("Nobody vouches for this snapshot: no key is trusted here (see: xcrate import --help).\n\n  %s\n\nIs that the digest you were told by whoever took it?", s.desc.Digest))
+	ok, err := a.ask(ctx, fmt.Sprintf(unsignedQuestion, s.desc.Digest))
 	if err == nil && !ok {
 		err = exit(exitOK)
 	}

@@ -15,7 +15,7 @@ import (
 // docs/development.md, and a new folder is a decision to write down there.
 func topLevel() (required, allowed []string) {
 	required = []string{
-		".ci", ".gitignore", ".golangci.yml", "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "artifact", "cmd",
+		".ci", ".gitignore", ".golangci.yml", "CHANGELOG.md", "SECURITY.md", "LICENSE", "Makefile", "README.md", "artifact", "cmd",
 		"docs", "go.mod", "go.sum", "internal", "layers", "layout", "restore", "testdata",
 	}
 	// The last three are the version control's own and what make writes.
