@@ -22,7 +22,7 @@ type Referrer struct {
 
 // Limits on what is read to find referrers, of which none of ours comes near.
 const (
-	maxReferrers        = 256
+	maxReferrers        = 4096
 	maxReferrerManifest = 256 << 10 // bytes
 )
 

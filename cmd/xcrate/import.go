@@ -126,7 +126,7 @@ func (o importOptions) restores(k artifact.Kind) bool {
 // runResume finishes an import that was interrupted. What it was told then counts.
 func runResume(cmd *cobra.Command, a *app, args []string, o importOptions) error {
 	ctx := cmd.Context()
-	allowed := append([]string{"resume", "root", "yes", "json", "show-files", "quiet", "no-hooks", "hook-timeout"}, slices.Concat(o.source.names(), o.opening.names(), o.trust.names())...)
+	allowed := append([]string{"resume", "root", "yes", "json", "show-files", "quiet", "no-hooks", "hook-timeout"}, append(o.source.names(), o.opening.names()...)...)
 	var other string
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if !slices.Contains(allowed, f.Name) {

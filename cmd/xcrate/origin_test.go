@@ -48,6 +48,28 @@ func TestUnsignedOpensNoBlob(t *testing.T) {
 	}
 }
 
+// TestNoNetwork: what looks at a snapshot on a medium asks the kernel for no socket.
+func TestNoNetwork(t *testing.T) {
+	hosttest.NeedProgram(t, "strace", "apt-get install strace")
+	dir := t.TempDir()
+	mn, usb := filepath.Join(dir, "mn"), filepath.Join(dir, "usb")
+	sample(t, mn)
+	xcrate(t, exitWarnings, "export", "--no-encrypt", usb, "--root", mn, "--packages", "none", "-q")
+	bin := program(t)
+	for _, args := range [][]string{{"verify", usb}, {"inspect", usb}, {"list", usb}, {"copy", usb, filepath.Join(dir, "mn.iso")}} {
+		log := filepath.Join(dir, "strace.log")
+		cmd := exec.CommandContext(t.Context(), "strace", append([]string{"-f", "-qq", "-e", "trace=socket,connect", "-o", log, bin}, args...)...)
+		out, err := cmd.CombinedOutput()
+		b, rerr := os.ReadFile(log)
+		if err != nil || rerr != nil {
+			t.Fatalf("%v, %v\n%s", err, rerr, out)
+		}
+		if strings.Contains(string(b), "socket(") {
+			t.Errorf("%s: %s", args[0], b)
+		}
+	}
+}
+
 // TestCosign: the original verifies what is signed here, without a network, and a snapshot
 // is signed with a key of its.
 func TestCosign(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -146,5 +147,35 @@ func TestNoCore(t *testing.T) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil || limit.Cur != 0 {
 		t.Errorf("%+v, %v", limit, err)
+	}
+}
+
+// TestHostKeyOpens: what was sealed to the host key of a machine is opened there without a
+// word, and a key that asks for a passphrase is not tried.
+func TestHostKeyOpens(t *testing.T) {
+	dir := t.TempDir()
+	mn, usb := filepath.Join(dir, "mn"), filepath.Join(dir, "usb")
+	sample(t, mn)
+	key, locked := filepath.Join(dir, "ssh_host_ed25519_key"), filepath.Join(dir, "locked")
+	for file, passphrase := range map[string]string{key: "", locked: "not asked for"} {
+		if out, err := exec.CommandContext(t.Context(), "ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", file).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	xcrate(t, exitWarnings, "export", usb, "--root", mn, "--packages", "none", "--encrypt-to", key+".pub", "-q")
+	for name, c := range map[string]struct {
+		keys []string
+		code int
+	}{
+		"the machine it is for": {[]string{filepath.Join(dir, "missing"), locked, key}, exitOK},
+		"another machine":       {[]string{locked}, exitError},
+	} {
+		var out, errs bytes.Buffer
+		a := newApp(strings.NewReader(""), &out, &errs)
+		a.hooks, a.trustDir, a.hostKeys = "", "/nonexistent", c.keys
+		code := a.run([]string{"xcrate", "import", usb, "--root", t.TempDir(), "--dry-run", "--allow", "not-root"})
+		if code != c.code {
+			t.Errorf("%s: exit code %d\n%s%s", name, code, &out, &errs)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -28,8 +29,6 @@ func (o *trustOptions) flags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.keys, "key", nil, "take only what is signed with the public key in\n`FILE` (repeatable; default: those in\n/etc/xcrate/trusted.d)")
 	f.BoolVar(&o.unsigned, "allow-unsigned", false, "take what nobody vouches for")
 }
-
-func (o *trustOptions) names() []string { return []string{"key", "allow-unsigned"} }
 
 // maxPublicKey is how large a file of public keys may be, in bytes.
 const maxPublicKey = 1 << 20
@@ -61,6 +60,9 @@ func (a *app) trusted(named []string) ([]sign.Trusted, error) {
 	return all, nil
 }
 
+// errOthers says that somebody else decides which keys are trusted.
+var errOthers = errors.New("others can write to it")
+
 // trustFiles lists the files of the directory of trusted keys.
 func (a *app) trustFiles() (files []string, err error) {
 	root, err := host.OpenRoot("/")
@@ -72,12 +74,19 @@ func (a *app) trustFiles() (files []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := root.Names(dir)
+	st, err := root.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	var names []string
+	if err == nil {
+		names, err = root.Names(dir)
+	}
+	if err == nil && (st.Perm()&0o022 != 0 || st.Uid != 0 && int(st.Uid) != os.Geteuid()) {
+		err = hint(errOthers, "chown root %s && chmod go-w %s", dir, dir)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("trusted keys: %w", err)
+		return nil, fmt.Errorf("trusted keys: %s: %w", dir, err)
 	}
 	for _, name := range names {
 		if strings.HasSuffix(name, ".pem") {
