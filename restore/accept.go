@@ -45,7 +45,7 @@ func (a *applier) accept(ctx context.Context) error {
 			o.Units = append(o.Units, artifact.Service{Unit: unit})
 		}
 	}
-	if a.wants(artifact.KindDatabase) && len(source.Database.Tables) > 0 {
+	if a.Wants(artifact.KindDatabase) && len(source.Database.Tables) > 0 {
 		l, err := database.LocateIn(a.Root, "")
 		if err != nil {
 			return err

@@ -28,7 +28,7 @@ func certificates(s stack.Stack) []string { return []string{s.Probes.CA, s.Probe
 func (p *planner) checkCertificates(ctx context.Context) error {
 	var found []artifact.Entry
 	for _, file := range certificates(p.Stack) {
-		if e := p.checked.watched.of(file); e != nil && p.wants(e.Kind) && e.Size <= maxSmall {
+		if e := p.checked.watched.of(file); e != nil && p.Wants(e.Kind) && e.Size <= maxSmall {
 			found = append(found, *e)
 		}
 	}

@@ -113,7 +113,7 @@ func (p *planner) hostsAfter(ctx context.Context) (string, error) {
 		return "", err
 	}
 	e := p.checked.watched.of(hostsFile)
-	if e == nil || e.Size > maxHosts || !p.wants(artifact.KindConfig) {
+	if e == nil || e.Size > maxHosts || !p.Wants(artifact.KindConfig) {
 		return string(b), nil
 	}
 	contents, err := p.readEntries(ctx, maxHosts, *e)

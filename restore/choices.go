@@ -32,8 +32,8 @@ type Choices struct {
 	ByStack bool `json:"by_stack,omitempty"`
 }
 
-// wants reports whether kind k is to be restored.
-func (c Choices) wants(k artifact.Kind) bool {
+// Wants reports whether kind k is to be restored.
+func (c Choices) Wants(k artifact.Kind) bool {
 	if c.Standby && k == artifact.KindDatabase && !c.WithDatabase && !slices.Contains(c.Only, k) {
 		return false
 	}

@@ -29,7 +29,7 @@ func (p *planner) commands(context.Context) error {
 	}
 	p.plan.Commands = justified(p.Stack, commandFacts{
 		source: p.snapshot.Config.Host, host: here, services: p.snapshot.Config.Services, leftOut: p.snapshot.Config.LeftOut,
-		part:     !p.wants(artifact.KindConfig) || !p.wants(artifact.KindSecrets),
+		part:     !p.Wants(artifact.KindConfig) || !p.Wants(artifact.KindSecrets),
 		exists:   func(at string) bool { return p.Root.Exists(at) || p.restores[at] || p.brings(at) },
 		restored: func(at string) bool { return p.restores[at] },
 	})

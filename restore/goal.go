@@ -35,7 +35,7 @@ var cfglocPath = strings.TrimPrefix(database.Cfgloc, "/")
 // of the source.
 func (p *planner) findGoal(ctx context.Context) (err error) {
 	want := p.snapshot.Config.Database
-	if !p.wants(artifact.KindDatabase) || len(p.snapshot.Layers(artifact.KindDatabase)) == 0 {
+	if !p.Wants(artifact.KindDatabase) || len(p.snapshot.Layers(artifact.KindDatabase)) == 0 {
 		return nil
 	}
 	g := &goal{from: database.Engine(want.Engine)}
@@ -91,7 +91,7 @@ func (p *planner) sqliteGoal(g *goal) error {
 	if err := artifact.CheckPath(strings.TrimPrefix(g.to.Dir, "/")); err != nil {
 		return fmt.Errorf("config: database: %w", err)
 	}
-	g.manages = g.from != database.EngineSQLite || g.entry == nil && p.wants(artifact.KindSecrets)
+	g.manages = g.from != database.EngineSQLite || g.entry == nil && p.Wants(artifact.KindSecrets)
 	return nil
 }
 
@@ -133,7 +133,7 @@ func (p *planner) serverGoal(ctx context.Context, g *goal, engine database.Engin
 		g.to.Host = here
 		g.cfgloc = []byte(g.to.Line().Reveal() + "\n" + rest)
 	}
-	g.manages = p.wants(artifact.KindSecrets)
+	g.manages = p.Wants(artifact.KindSecrets)
 	return nil
 }
 

@@ -16,7 +16,7 @@ import (
 // another they are placed beside its own.
 func (p *planner) checkLocal(ctx context.Context) error {
 	local, ok := p.snapshot.Config.Kind(artifact.KindOpt)
-	if !ok || !p.wants(artifact.KindOpt) {
+	if !ok || !p.Wants(artifact.KindOpt) {
 		return nil
 	}
 	differs, err := p.otherStack(ctx)

@@ -153,7 +153,7 @@ func newPlanner(ctx context.Context, f content.Fetcher, s *artifact.Snapshot, o 
 func (p *planner) accounts(context.Context) error {
 	p.plan.Accounts = []Account{}
 	for _, k := range artifact.TreeKinds() {
-		if _, ok := p.snapshot.Config.Kind(k); ok && p.wants(k) {
+		if _, ok := p.snapshot.Config.Kind(k); ok && p.Wants(k) {
 			p.checkCollisions(p.snapshot.Config.Accounts)
 			p.plan.Accounts = p.owners.planAccounts(p.snapshot.Config.Accounts)
 			return nil
@@ -170,7 +170,7 @@ func (p *planner) tree(ctx context.Context) error { return p.snapshot.CheckTree(
 func (p *planner) files(ctx context.Context) error {
 	p.Progress.Phase("comparing", p.bytes())
 	var err error
-	if p.mirrored, err = newMirror(p.snapshot, p.wants(artifact.KindPackages)); err != nil {
+	if p.mirrored, err = newMirror(p.snapshot, p.Wants(artifact.KindPackages)); err != nil {
 		return err
 	}
 	p.restores = p.askedPaths()
@@ -234,7 +234,7 @@ func (p *planner) files(ctx context.Context) error {
 
 // placed reports whether entries of kind k are put on the host as files.
 func (p *planner) placed(k artifact.Kind) bool {
-	return (k.IsTree() || k == artifact.KindPackages) && p.wants(k)
+	return (k.IsTree() || k == artifact.KindPackages) && p.Wants(k)
 }
 
 func (p *planner) bytes() (n int64) {

@@ -43,7 +43,7 @@ type Replacement struct {
 // install the rest.
 func (p *planner) packages(ctx context.Context) error {
 	p.plan.Packages.Install = []artifact.Package{}
-	if !p.wants(artifact.KindPackages) || len(p.snapshot.Layers(artifact.KindPackages)) == 0 {
+	if !p.Wants(artifact.KindPackages) || len(p.snapshot.Layers(artifact.KindPackages)) == 0 {
 		return nil
 	}
 	var wanted []artifact.Package
@@ -117,7 +117,7 @@ func (p *planner) compareInstalled(wanted, have []artifact.Package) {
 // serverPackages are those of the database server an import changes to. The
 // snapshot lists that of the source.
 func (p *planner) serverPackages() []string {
-	if p.Engine == "" || string(p.Engine) == p.snapshot.Config.Database.Engine || !p.wants(artifact.KindDatabase) {
+	if p.Engine == "" || string(p.Engine) == p.snapshot.Config.Database.Engine || !p.Wants(artifact.KindDatabase) {
 		return nil
 	}
 	facts, err := host.ReadFacts(p.Root)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"oras.land/oras-go/v2/content"
@@ -43,7 +44,7 @@ func runImport(ctx context.Context, a *app, text string, o importOptions) (err e
 	if err != nil {
 		return err
 	}
-	s, err := a.openHere(ctx, text, o)
+	s, err := a.openHere(ctx, text, o, "", ro.Choices)
 	if err != nil {
 		return err
 	}
@@ -86,24 +87,29 @@ func (a *app) importing(ctx context.Context, ro restore.Options, o importOptions
 }
 
 // openHere opens the snapshot that reference text names, where an import can read it
-// at will.
-func (a *app) openHere(ctx context.Context, text string, o importOptions) (*source, error) {
+// at will. If begun is not "", an import of the snapshot with that digest was begun: it has
+// passed the policy, and no other one is read.
+func (a *app) openHere(ctx context.Context, text string, o importOptions, begun digest.Digest, choices restore.Choices) (*source, error) {
 	s, err := a.locate(ctx, text, o.source)
 	if err != nil {
 		return nil, err
 	}
-	// A snapshot that was begun with has passed, and a resume takes no other.
-	if !o.resume {
-		if err := a.policy(ctx, s, o.trust, !o.dryRun && !o.check, o.yes); err != nil {
-			return nil, errors.Join(err, s.Close())
-		}
+	switch begun {
+	case "":
+		err = a.policy(ctx, s, o.trust, !o.dryRun && !o.check, o.yes)
+	case s.desc.Digest:
+	default:
+		err = fmt.Errorf("snapshot: digest %s, the import was of %s", s.desc.Digest, begun)
 	}
-	if err := s.load(ctx); err != nil {
+	if err == nil {
+		err = s.load(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	// Whether it can be opened does not wait until all of it is here.
 	opened := *s
-	if err := a.unseal(ctx, &opened, o.opening, o.restores); err != nil {
+	if err := a.unseal(ctx, &opened, o.opening, choices.Wants); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	if s.remote == nil && len(s.layout.Missing()) == 0 {
@@ -116,11 +122,6 @@ func (a *app) openHere(ctx context.Context, text string, o importOptions) (*sour
 		return s, nil
 	}
 	return s, s.open(opened.key)
-}
-
-// restores reports whether kind k is to be restored.
-func (o importOptions) restores(k artifact.Kind) bool {
-	return (len(o.only) == 0 || slices.Contains(o.only, string(k))) && !slices.Contains(o.skip, string(k))
 }
 
 // runResume finishes an import that was interrupted. What it was told then counts.
@@ -148,7 +149,7 @@ func runResume(cmd *cobra.Command, a *app, args []string, o importOptions) error
 			if len(args) > 0 {
 				from = args[0]
 			}
-			s, err := a.openHere(ctx, from, o)
+			s, err := a.openHere(ctx, from, o, one.Snapshot, one.Choices)
 			if err != nil {
 				return nil, nil, nil, hint(err, "the import needs its snapshot once more: bring it back there, or say where it\n        is: xcrate import --resume SRC%s", atRoot(o.root))
 			}
