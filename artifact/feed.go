@@ -51,10 +51,11 @@ type feed struct {
 	record  Entry          // the next one, if peeked
 	peeked  bool
 	err     error // why it cannot be read
+	tree    *treeCheck
 }
 
 func openFeed(ctx context.Context, f content.Fetcher, desc ocispec.Descriptor) *feed {
-	fd := &feed{}
+	fd := &feed{tree: newTreeCheck()}
 	if fd.blob, fd.err = fetchAhead(ctx, f, desc); fd.err == nil {
 		fd.catalog, fd.err = NewCatalogReader(fd.blob)
 	}
@@ -65,7 +66,9 @@ func openFeed(ctx context.Context, f content.Fetcher, desc ocispec.Descriptor) *
 func (f *feed) peek() *Entry {
 	if !f.peeked && f.catalog != nil {
 		var err error
-		f.record, err = f.catalog.Next()
+		if f.record, err = f.catalog.Next(); err == nil {
+			err = f.tree.note(&f.record)
+		}
 		f.peeked = err == nil
 		if err != nil && !errors.Is(err, io.EOF) {
 			f.drop(err)

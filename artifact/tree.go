@@ -11,14 +11,19 @@ import (
 
 // CheckTree makes sure that the entries of s can be put in place one by one, each where
 // its path says: none lies below what is no directory, nor below a symlink of any kind of
-// the snapshot, so that no entry leads another one astray; and each hard link is another name of a file of the
-// snapshot and of none that a host has. It reads the catalog two or three times, and
-// keeps a number for each symlink and hard link.
+// the snapshot, so that no entry leads another one astray; and each hard link is another
+// name of a file of the snapshot and of none that a host has. It reads the catalog two or
+// three times, and keeps a number for each symlink and hard link.
 func (s *Snapshot) CheckTree(ctx context.Context, f content.Fetcher) error {
-	c := treeCheck{seed: maphash.MakeSeed(), links: map[uint64]bool{}, targets: map[uint64]bool{}}
+	c := newTreeCheck()
 	if err := s.Catalog(ctx, f, func(e Entry) error { return c.note(&e) }); err != nil {
 		return err
 	}
+	return c.finish(ctx, f, s)
+}
+
+// finish is what is left to do once all entries were noted.
+func (c *treeCheck) finish(ctx context.Context, f content.Fetcher, s *Snapshot) error {
 	if len(c.links) == 0 && len(c.targets) == 0 {
 		return nil
 	}
@@ -42,6 +47,10 @@ type treeCheck struct {
 	// path met last begins with. In a sorted list an entry below one of them meets it here.
 	kind  Kind
 	above []string
+}
+
+func newTreeCheck() *treeCheck {
+	return &treeCheck{seed: maphash.MakeSeed(), links: map[uint64]bool{}, targets: map[uint64]bool{}}
 }
 
 func (c *treeCheck) of(k Kind, path string) uint64 {

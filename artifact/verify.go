@@ -67,7 +67,7 @@ func Verify(ctx context.Context, f content.Fetcher, s *Snapshot) (Report, error)
 	}
 	r := v.report(checks)
 	if len(r.Problems) == 0 { // else the catalog may be the one that is damaged
-		if err := s.CheckTree(ctx, f); err != nil {
+		if err := v.tree.finish(ctx, f, s); err != nil {
 			r.Problems = append(r.Problems, catalogProblem(s, err))
 		}
 	}
@@ -81,9 +81,10 @@ func catalogProblem(s *Snapshot, err error) Problem {
 }
 
 type verifier struct {
-	f  content.Fetcher
-	s  *Snapshot
-	mu sync.Mutex // guards the two below
+	f    content.Fetcher
+	s    *Snapshot
+	tree *treeCheck // has noted every entry once run has ended
+	mu   sync.Mutex // guards the two below
 	// What the config names and no layer had yet.
 	packages map[string]int64 // by file, sizes
 	tables   map[string]bool  // by file
@@ -96,6 +97,7 @@ func (v *verifier) run(ctx context.Context) []*layerCheck {
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	feed := openFeed(ctx, v.f, v.s.Layers(KindCatalog)[0])
+	v.tree = feed.tree
 	var checks []*layerCheck
 	var catalog *layerCheck
 	for _, desc := range v.s.Manifest.Layers {

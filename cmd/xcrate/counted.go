@@ -11,17 +11,21 @@ import (
 	"github.com/xcrate/xcrate/internal/progress"
 )
 
-// counted tells a progress sink of every byte fetched.
+// counted tells a progress sink of every byte fetched, of each blob once.
 type counted struct {
 	content.Fetcher
-	to progress.Sink
+	to   progress.Sink
+	seen sync.Map // digests
 }
 
 // Fetch implements content.Fetcher.
-func (c counted) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
+func (c *counted) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
 	r, err := c.Fetcher.Fetch(ctx, desc)
 	if err != nil {
 		return nil, err
+	}
+	if _, again := c.seen.LoadOrStore(desc.Digest, true); again {
+		return r, nil
 	}
 	return countedReader{r, c.to}, nil
 }

@@ -94,7 +94,7 @@ func (a *app) verify(ctx context.Context, s *source) (v verdict, err error) {
 		}
 	}
 	p.Phase("verifying", s.Size())
-	if v.report, err = artifact.Verify(ctx, counted{s, p}, s.Snapshot); err == nil && s.layout != nil {
+	if v.report, err = artifact.Verify(ctx, &counted{Fetcher: s, to: p}, s.Snapshot); err == nil && s.layout != nil {
 		v.programs, err = s.wrongPrograms(ctx)
 	}
 	return v, err
