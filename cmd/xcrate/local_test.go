@@ -47,7 +47,7 @@ func TestLocalChanges(t *testing.T) {
 		t.Errorf("inspect does not name it:\n%s", said)
 	}
 	other := hosttest.ELRoot(t)
-	xcrate(t, 0, "import", "--allow-unsigned", usb+":changed", "--root", other, "--yes")
+	xcrate(t, exitWarnings, "import", "--allow-unsigned", usb+":changed", "--root", other, "--yes")
 	for _, line := range hosttest.DiffTrees(tree(t, filepath.Join(root, "opt/xcat")), tree(t, filepath.Join(other, "opt/xcat")), hosttest.DiffOptions{IgnoreDirTimes: true}) {
 		t.Error(line)
 	}
