@@ -6,6 +6,7 @@ import (
 	_ "embed" // the files are in the program
 	"errors"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -219,68 +220,21 @@ func snapshotsIn(ctx context.Context, dir string) (_ []*artifact.Snapshot, err e
 // wrongPrograms finds programs and scripts beside s that are none of those which an export
 // of a snapshot there has written.
 func (s *source) wrongPrograms(ctx context.Context) ([]string, error) {
-	var wrong []string
 	good, err := s.besides(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{toolName, scriptName} {
-		found, err := s.layout.Beside(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		for where, d := range found {
-			if !good[d] {
-				wrong = append(wrong, filepath.Join(where, name))
-			}
-		}
-	}
-	slices.Sort(wrong)
-	return wrong, nil
+	return s.besideBut(ctx, good)
 }
 
-// besides are the digests of programs and scripts that may lie beside s.
-func (s *source) besides(ctx context.Context) (map[digest.Digest]bool, error) {
-	all, err := snapshotsIn(ctx, s.place.Path)
-	if err != nil {
-		return nil, err
-	}
-	good := map[digest.Digest]bool{}
-	var tools []stickTool
-	for _, one := range append(all, s.Snapshot) {
-		if t, found := toolOf(one); found {
-			tools = append(tools, t)
-			good[t.desc.Digest] = true
-		}
-		for _, b := range one.Config.Beside {
-			good[b.Digest] = true
-		}
-	}
-	// With programs for several architectures the script names them all.
-	for _, one := range append(all, s.Snapshot) {
-		list, err := companions(one, nil, tools, nil)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range list {
-			if c.Name == scriptName {
-				good[digest.FromBytes(c.Content)] = true
-			}
-		}
-	}
-	return good, nil
-}
-
-// uncovered reports which of the programs and scripts beside s a signature of s says
-// nothing about: those that are of another snapshot.
+// uncovered finds programs and scripts beside s that a signature of s says nothing about:
+// those that are of another snapshot.
 func (s *source) uncovered(ctx context.Context) ([]string, error) {
-	good := map[digest.Digest]bool{}
-	if t, found := toolOf(s.Snapshot); found {
-		good[t.desc.Digest] = true
-	}
-	for _, b := range s.Config.Beside {
-		good[b.Digest] = true
-	}
+	return s.besideBut(ctx, ownBesides(s.Snapshot))
+}
+
+// besideBut finds programs and scripts beside s whose digests are not among good.
+func (s *source) besideBut(ctx context.Context, good map[digest.Digest]bool) ([]string, error) {
 	var names []string
 	for _, name := range []string{toolName, scriptName} {
 		found, err := s.layout.Beside(ctx, name)
@@ -295,6 +249,47 @@ func (s *source) uncovered(ctx context.Context) ([]string, error) {
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+// ownBesides are the digests of the program and script of s.
+func ownBesides(s *artifact.Snapshot) map[digest.Digest]bool {
+	good := map[digest.Digest]bool{}
+	if t, found := toolOf(s); found {
+		good[t.desc.Digest] = true
+	}
+	for _, b := range s.Config.Beside {
+		good[b.Digest] = true
+	}
+	return good
+}
+
+// besides are the digests of programs and scripts that may lie beside s.
+func (s *source) besides(ctx context.Context) (map[digest.Digest]bool, error) {
+	all, err := snapshotsIn(ctx, s.place.Path)
+	if err != nil {
+		return nil, err
+	}
+	good := map[digest.Digest]bool{}
+	var tools []stickTool
+	for _, one := range append(all, s.Snapshot) {
+		if t, found := toolOf(one); found {
+			tools = append(tools, t)
+		}
+		maps.Copy(good, ownBesides(one))
+	}
+	// With programs for several architectures the script names them all.
+	for _, one := range append(all, s.Snapshot) {
+		list, err := companions(one, nil, tools, nil)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range list {
+			if c.Name == scriptName {
+				good[digest.FromBytes(c.Content)] = true
+			}
+		}
+	}
+	return good, nil
 }
 
 // ownLayout is a reference to the layout in which this program lies, as on a stick; ""

@@ -206,26 +206,18 @@ func (s *source) liesBeside(file string) bool {
 	if unix.Stat(dir, &medium) != nil || unix.Stat(file, &key) != nil || unix.Stat("/", &system) != nil {
 		return false
 	}
-	// On the machine's own disk both may lie. A medium that came from elsewhere is another.
-	return medium.Dev == key.Dev && medium.Dev != system.Dev && filepath.Dir(dir) != "/" && mountOf(dir) == mountOf(file)
+	// On a disk of the machine both may lie. What is mounted where the layout begins is a medium.
+	return medium.Dev == key.Dev && medium.Dev != system.Dev && isMount(dir, medium.Dev)
 }
 
-// mountOf is the topmost directory of p's filesystem.
-func mountOf(p string) string {
-	p, err := filepath.Abs(p)
-	if err != nil {
-		return ""
-	}
-	var st unix.Stat_t
-	if unix.Stat(p, &st) != nil {
-		return ""
-	}
-	for p != "/" {
+// isMount reports whether a filesystem with number dev begins at dir, or right above it.
+func isMount(dir string, dev uint64) bool {
+	for range 2 {
+		dir = filepath.Dir(dir)
 		var above unix.Stat_t
-		if unix.Stat(filepath.Dir(p), &above) != nil || above.Dev != st.Dev {
-			return p
+		if unix.Stat(dir, &above) != nil || above.Dev != dev {
+			return true
 		}
-		p = filepath.Dir(p)
 	}
-	return p
+	return false
 }
