@@ -171,7 +171,7 @@ func describe(t *testing.T, dir string) map[string]string {
 }
 
 func TestRoundTrip(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range uint64(6) {
 		t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) {
 			from, to := t.TempDir(), t.TempDir()
 			randomTree(t, from, seed)
@@ -217,12 +217,12 @@ func TestGNUTar(t *testing.T) {
 	}
 }
 
-// TestHugeSparse stores a file of 10 GiB with little in it.
+// TestHugeSparse stores a file of 5 GiB, more than 32 bits count, with little in it.
 func TestHugeSparse(t *testing.T) {
 	from, to := t.TempDir(), t.TempDir()
 	f, err := os.Create(filepath.Join(from, "huge"))
 	check(t, err)
-	for _, at := range []int64{0, 5 << 30, 10<<30 - 3} {
+	for _, at := range []int64{0, 3 << 30, 5<<30 - 3} {
 		_, err := f.WriteAt([]byte("end"), at)
 		check(t, err)
 	}
@@ -235,13 +235,13 @@ func TestHugeSparse(t *testing.T) {
 	unpack(t, to, all, &layer)
 	var st syscall.Stat_t
 	check(t, syscall.Stat(filepath.Join(to, "huge"), &st))
-	if st.Size != 10<<30 || st.Blocks > 1000 {
+	if st.Size != 5<<30 || st.Blocks > 1000 {
 		t.Errorf("restored with %d bytes in %d blocks", st.Size, st.Blocks)
 	}
 	g, err := os.Open(filepath.Join(to, "huge"))
 	check(t, err)
 	defer g.Close()
-	for _, at := range []int64{0, 5 << 30, 10<<30 - 3} {
+	for _, at := range []int64{0, 3 << 30, 5<<30 - 3} {
 		b := make([]byte, 3)
 		if _, err := g.ReadAt(b, at); err != nil || string(b) != "end" {
 			t.Errorf("at %d: %q, %v", at, b, err)
