@@ -2,6 +2,7 @@ package layout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -17,6 +18,12 @@ import (
 // error the index is what it was, unless the last step, making it durable,
 // failed: then a power cut decides between the two, both sound.
 func (w *Writer) Commit(ctx context.Context, manifest ocispec.Descriptor, tags ...string) error {
+	return w.CommitWith(ctx, nil, manifest, tags...)
+}
+
+// CommitWith is Commit for a manifest with its referrers, which become entries without a
+// tag in the same step: whoever sees the one sees the others.
+func (w *Writer) CommitWith(ctx context.Context, referrers []ocispec.Descriptor, manifest ocispec.Descriptor, tags ...string) error {
 	w.mu.Lock()
 	closed := w.closed
 	w.mu.Unlock()
@@ -32,12 +39,23 @@ func (w *Writer) Commit(ctx context.Context, manifest ocispec.Descriptor, tags .
 	if err != nil {
 		return fmt.Errorf("snapshot %s: %w", manifest.Digest, err)
 	}
+	for _, r := range referrers {
+		more, err := w.complete(ctx, r)
+		if err != nil {
+			return fmt.Errorf("referrer %s: %w", r.Digest, err)
+		}
+		blobs = append(blobs, more...)
+	}
 	// Read again: tools that know no lock may have changed it meanwhile.
 	idx, err := w.store.readIndex()
 	if err != nil {
 		return err
 	}
-	if err := idx.set(manifest, tags); err != nil {
+	err = idx.set(manifest, tags)
+	for _, r := range referrers {
+		err = errors.Join(err, idx.set(r, nil))
+	}
+	if err != nil {
 		return fmt.Errorf("layout %s: %s: %w", w.store.dir, ocispec.ImageIndexFile, err)
 	}
 	if err := w.writeIndex(idx); err != nil {

@@ -57,18 +57,19 @@ func (a *app) commit(ctx context.Context, w *layout.Writer, c *layers.Captured, 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := addSBOMs(ctx, w, desc, c.Config, built); err != nil {
+	referrers, err := packSBOMs(ctx, w, desc, c.Config, built)
+	if err != nil {
 		return nil, err
 	}
 	signed := ""
 	if o.sign.key != nil {
-		// First: who waits for the tag finds it signed.
-		if err := sealWith(ctx, w, desc, c.Config, o.sign.key); err != nil {
+		signature, err := packSignature(ctx, w, desc, c.Config, o.sign.key)
+		if err != nil {
 			return nil, err
 		}
-		signed = sign.Fingerprint(&o.sign.key.PublicKey)
+		signed, referrers = sign.Fingerprint(&o.sign.key.PublicKey), append(referrers, signature)
 	}
-	if err := w.Commit(ctx, desc, tags...); err != nil {
+	if err := w.CommitWith(ctx, referrers, desc, tags...); err != nil {
 		return nil, err
 	}
 	var size int64

@@ -259,16 +259,14 @@ func (a *app) copyToLayout(ctx context.Context, s *source, dest place, o copyOpt
 	if err != nil {
 		return err
 	}
+	var also []ocispec.Descriptor
 	for _, one := range referrers {
-		err := w.ReceiveAll(ctx, s, layout.Blobs(one.Descriptor, one.Manifest), 1, progress.None())
-		if err == nil {
-			err = w.Commit(ctx, one.Descriptor)
-		}
-		if err != nil {
+		if err := w.ReceiveAll(ctx, s, layout.Blobs(one.Descriptor, one.Manifest), 1, progress.None()); err != nil {
 			return err
 		}
+		also = append(also, one.Descriptor)
 	}
-	if err := w.Commit(ctx, s.indexEntry(), o.tags...); err != nil {
+	if err := w.CommitWith(ctx, also, s.indexEntry(), o.tags...); err != nil {
 		return err
 	}
 	found, err := s.signatures(ctx)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/xcrate/xcrate/artifact"
 	"github.com/xcrate/xcrate/internal/sbom"
-	"github.com/xcrate/xcrate/layout"
 )
 
 // The lists of what a snapshot is made of, as their manifests are called.
@@ -20,27 +19,28 @@ const (
 	sbomProgram  = "program"
 )
 
-// addSBOMs adds to the layout lists of what the snapshot desc is made of: its packages, and
-// the modules of the program that goes along, if that says which they are.
-func addSBOMs(ctx context.Context, w *layout.Writer, desc ocispec.Descriptor, c artifact.Config, built *debug.BuildInfo) error {
+// packSBOMs pushes lists of what the snapshot desc is made of, its packages, and the modules
+// of the program that goes along, if that says which they are; and returns what ties them
+// to it.
+func packSBOMs(ctx context.Context, to pusher, desc ocispec.Descriptor, c artifact.Config, built *debug.BuildInfo) ([]ocispec.Descriptor, error) {
 	by := sbom.Origin{Version: strings.TrimPrefix(c.Tool, "xcrate "), Created: c.Created}
 	lists := map[string]func() ([]byte, error){sbomPackages: func() ([]byte, error) { return sbom.Snapshot(c, by) }}
 	if built != nil {
 		lists[sbomProgram] = func() ([]byte, error) { return sbom.Binary(built, by) }
 	}
+	var referrers []ocispec.Descriptor
 	for title, list := range lists {
 		b, err := list()
 		if err == nil {
-			var referrer ocispec.Descriptor
-			if referrer, err = packReferrer(ctx, w, desc, sbom.MediaType, title, b, c); err == nil {
-				err = w.Commit(ctx, referrer)
-			}
+			var one ocispec.Descriptor
+			one, err = packReferrer(ctx, to, desc, sbom.MediaType, title, b, c)
+			referrers = append(referrers, one)
 		}
 		if err != nil {
-			return fmt.Errorf("list of %s: %w", title, err)
+			return nil, fmt.Errorf("list of %s: %w", title, err)
 		}
 	}
-	return nil
+	return referrers, nil
 }
 
 // maxSBOM is how large a list may be that is printed, in bytes: a package has 700.

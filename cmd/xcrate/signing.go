@@ -126,7 +126,11 @@ func (a *app) signWhereItLies(ctx context.Context, s *source, key *ecdsa.Private
 		return hint(err, "an image, or volumes, are read-only: sign it where it was exported to, and copy it again")
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	if err := sealWith(ctx, w, s.desc, s.Config, key); err != nil {
+	referrer, err := packSignature(ctx, w, s.desc, s.Config, key)
+	if err == nil {
+		err = w.Commit(ctx, referrer)
+	}
+	if err != nil {
 		return err
 	}
 	tags, err := s.tags(ctx)
@@ -134,15 +138,6 @@ func (a *app) signWhereItLies(ctx context.Context, s *source, key *ecdsa.Private
 		return err
 	}
 	return a.placeBeside(ctx, w, s.place.Path, s.desc, tags)
-}
-
-// sealWith adds a signature of the snapshot desc to the layout that w writes.
-func sealWith(ctx context.Context, w *layout.Writer, desc ocispec.Descriptor, c artifact.Config, key *ecdsa.PrivateKey) error {
-	referrer, err := packSignature(ctx, w, desc, c, key)
-	if err != nil {
-		return err
-	}
-	return w.Commit(ctx, referrer)
 }
 
 // packSignature pushes a signature and the manifest that ties it to desc.
