@@ -27,16 +27,17 @@ const (
 )
 
 // Referrers lists the manifests of the index whose subject is the manifest of desc, as
-// far as they can be read. What an entry says of itself decides which are opened: none,
-// for a snapshot that nothing refers to in a layout of ours.
-func (l *Layout) Referrers(ctx context.Context, desc ocispec.Descriptor) ([]Referrer, error) {
+// far as they can be read, those of artifactType if that is not "". What an entry says of
+// itself decides which are opened: none, for a snapshot to which none of that type refers
+// in a layout of ours.
+func (l *Layout) Referrers(ctx context.Context, desc ocispec.Descriptor, artifactType string) ([]Referrer, error) {
 	var list []Referrer
 	seen := map[digest.Digest]bool{desc.Digest: true}
 	for _, e := range l.index.entries {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if seen[e.desc.Digest] || !e.mayReferTo(desc.Digest) {
+		if seen[e.desc.Digest] || !e.mayReferTo(desc.Digest) || !isOfType(e.desc.ArtifactType, artifactType) {
 			continue
 		}
 		seen[e.desc.Digest] = true
@@ -44,13 +45,16 @@ func (l *Layout) Referrers(ctx context.Context, desc ocispec.Descriptor) ([]Refe
 			return nil, fmt.Errorf("layout %s: more than %d entries that may refer to %s", l.store.dir, maxReferrers, desc.Digest)
 		}
 		m, err := ReadReferrer(ctx, l, e.desc)
-		if err != nil || m.Subject == nil || m.Subject.Digest != desc.Digest {
+		if err != nil || m.Subject == nil || m.Subject.Digest != desc.Digest || artifactType != "" && m.ArtifactType != artifactType {
 			continue // of something else, or damaged: then it proves nothing
 		}
 		list = append(list, Referrer{artifact.ReferrerEntry(e.desc, desc, m.ArtifactType), m})
 	}
 	return list, nil
 }
+
+// isOfType reports whether what says it is of type said, or does not say, may be wanted.
+func isOfType(said, wanted string) bool { return said == "" || wanted == "" || said == wanted }
 
 // mayReferTo reports whether the entry's manifest may have subject d.
 func (e entry) mayReferTo(d digest.Digest) bool {

@@ -58,7 +58,7 @@ func TestCommitWith(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	found, err := l.Referrers(t.Context(), one)
+	found, err := l.Referrers(t.Context(), one, "")
 	if err != nil || len(found) != 2 {
 		t.Fatalf("%+v, %v", found, err)
 	}
@@ -67,8 +67,11 @@ func TestCommitWith(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	}
-	if found, err := l.Referrers(t.Context(), other); err != nil || len(found) != 0 {
+	if found, err := l.Referrers(t.Context(), other, ""); err != nil || len(found) != 0 {
 		t.Errorf("of another: %+v, %v", found, err)
+	}
+	if found, err := l.Referrers(t.Context(), one, "application/x-list"); err != nil || len(found) != 1 || found[0].Descriptor.Digest != second.Digest {
+		t.Errorf("of one type: %+v, %v", found, err)
 	}
 	if got, err := l.Resolve(t.Context(), "one"); err != nil || got.Digest != one.Digest {
 		t.Errorf("%v, %v", got, err)
@@ -113,7 +116,7 @@ func TestReferrersOfOthers(t *testing.T) {
 		of   ocispec.Descriptor
 		want int
 	}{"one": {one, 1}, "two": {two, 0}} {
-		if found, err := l.Referrers(t.Context(), c.of); err != nil || len(found) != c.want {
+		if found, err := l.Referrers(t.Context(), c.of, ""); err != nil || len(found) != c.want {
 			t.Errorf("%s: %+v, %v", name, found, err)
 		}
 	}

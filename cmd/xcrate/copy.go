@@ -216,7 +216,7 @@ func (a *app) copyToRegistry(ctx context.Context, s *source, dest place, o copyO
 	if s.remote != nil && s.place.remote.Host == dest.remote.Host && s.place.remote.Repository != dest.remote.Repository {
 		mount = s.place.remote.Repository
 	}
-	referrers, err := s.referrers(ctx)
+	referrers, err := s.referrers(ctx, "")
 	if err != nil {
 		return err
 	}
@@ -255,7 +255,7 @@ func (a *app) copyToLayout(ctx context.Context, s *source, dest place, o copyOpt
 		return err
 	}
 	result.Written = written.get()
-	referrers, err := s.referrers(ctx)
+	referrers, err := s.referrers(ctx, "")
 	if err != nil {
 		return err
 	}
@@ -291,7 +291,7 @@ func pack(ctx context.Context, s *source, dest place, m mediaOptions, p progress
 	if err != nil {
 		return err
 	}
-	referrers, err := s.referrers(ctx)
+	referrers, err := s.referrers(ctx, "")
 	if err != nil {
 		return err
 	}

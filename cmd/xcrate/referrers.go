@@ -16,12 +16,13 @@ import (
 	"github.com/xcrate/xcrate/layout"
 )
 
-// referrers lists what says something about s where it lies.
-func (s *source) referrers(ctx context.Context) ([]layout.Referrer, error) {
+// referrers lists what says something about s where it lies, of artifactType if that is
+// not "".
+func (s *source) referrers(ctx context.Context, artifactType string) ([]layout.Referrer, error) {
 	if s.layout != nil {
-		return s.layout.Referrers(ctx, s.desc)
+		return s.layout.Referrers(ctx, s.desc, artifactType)
 	}
-	all, err := s.remote.Referrers(ctx, s.desc)
+	all, err := s.remote.Referrers(ctx, s.desc, artifactType)
 	if err != nil {
 		return nil, err
 	}
@@ -47,13 +48,13 @@ type signature struct {
 // signatures lists the signatures of s that a key may verify. What cannot be read proves
 // nothing, and is none.
 func (s *source) signatures(ctx context.Context) ([]signature, error) {
-	all, err := s.referrers(ctx)
+	all, err := s.referrers(ctx, sign.TypeBundle)
 	if err != nil {
 		return nil, err
 	}
 	var list []signature
 	for _, r := range all {
-		if r.Manifest.ArtifactType != sign.TypeBundle || len(r.Manifest.Layers) != 1 || r.Manifest.Layers[0].Size > sign.MaxBundle {
+		if len(r.Manifest.Layers) != 1 || r.Manifest.Layers[0].Size > sign.MaxBundle {
 			continue
 		}
 		b, err := fetchSmall(ctx, s.Source, r.Manifest.Layers[0])

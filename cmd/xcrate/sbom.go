@@ -51,12 +51,12 @@ func (a *app) printSBOM(ctx context.Context, s *source, title string) error {
 	if title != sbomPackages && title != sbomProgram {
 		return usage(fmt.Errorf("--sbom %q", title), "the lists are packages and program")
 	}
-	all, err := s.referrers(ctx)
+	all, err := s.referrers(ctx, sbom.MediaType)
 	if err != nil {
 		return err
 	}
 	for _, r := range all {
-		if r.Manifest.ArtifactType != sbom.MediaType || r.Manifest.Annotations[ocispec.AnnotationTitle] != title || len(r.Manifest.Layers) != 1 {
+		if r.Manifest.Annotations[ocispec.AnnotationTitle] != title || len(r.Manifest.Layers) != 1 {
 			continue
 		}
 		if r.Manifest.Layers[0].Size > maxSBOM {
