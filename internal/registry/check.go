@@ -148,7 +148,11 @@ func (c *check) push(ctx context.Context) {
 	chunks := !c.r.noChunks.Load()
 	resumes := chunks && u.ask(ctx) == nil && u.sent > 0
 	keeps := resumes && c.breakOff(ctx, u)
-	if err := u.run(ctx); err != nil {
+	err := u.run(ctx)
+	if status(err) == http.StatusRequestedRangeNotSatisfiable && u.ask(ctx) == nil {
+		err = u.run(ctx) // what was broken off arrived after it was asked for
+	}
+	if err != nil {
 		c.failed("push", err)
 		return
 	}
