@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -13,14 +14,24 @@ import (
 	"github.com/xcrate/xcrate/internal/hosttest"
 )
 
-// program builds xcrate as it is shipped, for tests that kill it.
-func program(t *testing.T) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "xcrate")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".")
+// built builds the program once for all tests that run it as a process of its own, without
+// the race detector, as it is shipped.
+var built = sync.OnceValues(func() (string, error) {
+	bin := filepath.Join(os.Getenv("XCRATE_CACHE"), "xcrate") // which goes when the tests have ended
+	cmd := exec.Command("go", "build", "-o", bin, ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return bin, nil
+})
+
+// program is the file of the program.
+func program(t *testing.T) string {
+	t.Helper()
+	bin, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return bin
 }
