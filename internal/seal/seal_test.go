@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"filippo.io/age"
+	"filippo.io/age/armor"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/crypto/ssh"
@@ -268,5 +270,23 @@ func TestSealedFacts(t *testing.T) {
 	c.Database.Tables = append(c.Database.Tables, artifact.Table{Name: "site"})
 	if _, _, err := k.Unseal(memory.New(), &artifact.Snapshot{Config: c}); err == nil || !strings.Contains(err.Error(), `table "site"`) {
 		t.Errorf("a table without a fact: %v", err)
+	}
+}
+
+// TestEnvelopeAsksTooMuch: an envelope that would take gigabytes to try is not tried.
+func TestEnvelopeAsksTooMuch(t *testing.T) {
+	stanza := "-> scrypt " + base64.RawStdEncoding.EncodeToString(make([]byte, 16)) + " 30\n" + base64.RawStdEncoding.EncodeToString(make([]byte, 32))
+	var text strings.Builder
+	w := armor.NewWriter(&text)
+	if _, err := io.WriteString(w, "age-encryption.org/v1\n"+stanza+"\n--- "+base64.RawStdEncoding.EncodeToString(make([]byte, 32))+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ids := Identities{Passphrase: func() (string, error) { return passphrase, nil }}
+	_, err := ids.Open([]artifact.Envelope{{To: artifact.EnvelopePassphrase, Age: text.String()}})
+	if err == nil || !strings.Contains(err.Error(), "work factor too large") {
+		t.Errorf("%v", err)
 	}
 }
