@@ -20,6 +20,7 @@ type hider struct {
 	c *capture
 	// values are those of the database's secret columns, by their first bytes.
 	values map[[shortest]byte][]string
+	begins [256]bool // the first bytes of values
 	forms  []form
 }
 
@@ -32,7 +33,10 @@ const searchable = 16 << 20
 
 // form is how secrets look that are in no table.
 type form struct {
-	what    string
+	what string
+	// hints are in lower case; a text without any of them does not match, and most texts
+	// are told by that.
+	hints   []string
 	pattern *regexp.Regexp
 }
 
@@ -40,17 +44,17 @@ type form struct {
 func forms() []form {
 	const value = `["']?[^\s"'$<>(){},;]{3}`
 	return []form{
-		{"a private key", regexp.MustCompile(`PRIVATE KEY-----|AGE-SECRET-KEY-1`)},
+		{"a private key", []string{"private key-----", "age-secret-key-1"}, regexp.MustCompile(`PRIVATE KEY-----|AGE-SECRET-KEY-1`)},
 		// crypt(5)
-		{"a password hash", regexp.MustCompile(`\$(1|2[abxy]|5|6|7|y|gy|sha1|apr1)\$[./A-Za-z0-9=,$]{8}|\{(SSHA|CRYPT|SHA)[0-9]*\}[./A-Za-z0-9+=]{8}|SCRAM-SHA-256\$`)},
-		{"an SNMP community", regexp.MustCompile(`(?i)\b(com|trap|snmp-?)?community[ \t]*[=: \t][ \t]*` + value)},
-		{"an SNMP community", regexp.MustCompile(`(?im)^[ \t]*(ro|rw|trap)community6?[ \t]+\S|^[ \t]*com2sec6?[ \t]`)},
-		{"what is assigned to a secret's name", regexp.MustCompile(
+		{"a password hash", []string{"$", "{ssha", "{crypt", "{sha"}, regexp.MustCompile(`\$(1|2[abxy]|5|6|7|y|gy|sha1|apr1)\$[./A-Za-z0-9=,$]{8}|\{(SSHA|CRYPT|SHA)[0-9]*\}[./A-Za-z0-9+=]{8}|SCRAM-SHA-256\$`)},
+		{"an SNMP community", []string{"community"}, regexp.MustCompile(`(?i)\b(com|trap|snmp-?)?community[ \t]*[=: \t][ \t]*` + value)},
+		{"an SNMP community", []string{"community", "com2sec"}, regexp.MustCompile(`(?im)^[ \t]*(ro|rw|trap)community6?[ \t]+\S|^[ \t]*com2sec6?[ \t]`)},
+		{"what is assigned to a secret's name", []string{"passw", "passphrase", "pwd", "secret", "token", "api", "licen", "private"}, regexp.MustCompile(
 			`(?i)(passw(or)?d|passphrase|pwd|secret|token|api_?-?key|licen[cs]e_?-?key|private_?-?key)[a-z0-9_]*["']?[ \t]*(=>?|:)[ \t]*` + value)},
-		{"what follows an option for a secret", regexp.MustCompile(`(?i)(^|\s)--?(key|p(ass)?w(or)?d|pass|passphrase|secret|token|api-?key)[ \t=]+` + value)},
-		{"a key of TSIG", regexp.MustCompile(`(?i)\bsecret[ \t]+"?[A-Za-z0-9+/]{8}`)},
-		{"a password in a URL", regexp.MustCompile(`[a-z][a-z0-9+.-]*://[^\s/:@"'<>]+:[^\s/@$"'<>]+@`)},
-		{"a login", regexp.MustCompile(`(?i)authorization[ \t]*:[ \t]*(basic|bearer)[ \t]`)},
+		{"what follows an option for a secret", []string{"-key", "-p", "-secret", "-token", "-api"}, regexp.MustCompile(`(?i)(^|\s)--?(key|p(ass)?w(or)?d|pass|passphrase|secret|token|api-?key)[ \t=]+` + value)},
+		{"a key of TSIG", []string{"secret"}, regexp.MustCompile(`(?i)\bsecret[ \t]+"?[A-Za-z0-9+/]{8}`)},
+		{"a password in a URL", []string{"://"}, regexp.MustCompile(`[a-z][a-z0-9+.-]*://[^\s/:@"'<>]+:[^\s/@$"'<>]+@`)},
+		{"a login", []string{"authorization"}, regexp.MustCompile(`(?i)authorization[ \t]*:[ \t]*(basic|bearer)[ \t]`)},
 	}
 }
 
@@ -91,6 +95,7 @@ func (h *hider) know(value string) {
 		return
 	}
 	begin := [shortest]byte([]byte(value)[:shortest])
+	h.begins[value[0]] = true
 	if !slices.Contains(h.values[begin], value) {
 		h.values[begin] = append(h.values[begin], value)
 	}
@@ -99,6 +104,9 @@ func (h *hider) know(value string) {
 // find says what secret is in content, "" if none is.
 func (h *hider) find(content []byte) string {
 	for i := 0; len(h.values) > 0 && i+shortest <= len(content); i++ {
+		if !h.begins[content[i]] {
+			continue
+		}
 		for _, value := range h.values[[shortest]byte(content[i:i+shortest])] {
 			end := i + len(value)
 			if end > len(content) || string(content[i:end]) != value {
@@ -110,8 +118,10 @@ func (h *hider) find(content []byte) string {
 			return "a value of the database that is a secret"
 		}
 	}
+	lower := bytes.ToLower(content)
 	for _, f := range h.forms {
-		if f.pattern.Match(content) {
+		hinted := slices.ContainsFunc(f.hints, func(hint string) bool { return bytes.Contains(lower, []byte(hint)) })
+		if hinted && f.pattern.Match(content) {
 			return f.what
 		}
 	}
