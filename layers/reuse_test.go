@@ -216,11 +216,9 @@ func TestLyingCache(t *testing.T) {
 			names = append(names, l.Digest)
 		}
 	}
-	for _, a := range names {
-		for _, b := range names {
-			if a == b {
-				continue
-			}
+	for i, a := range names {
+		for next := range min(3, len(names)-1) { // each with the keys of some others
+			b := names[(i+next+1)%len(names)]
 			again.Base.Known = Known{a: honest.Known[b]}
 			got := capture1(t, s, again)
 			if !reflect.DeepEqual(got.Layers, honest.Layers) {
