@@ -73,7 +73,7 @@ func options(t *testing.T, root *host.Root) layers.Options {
 // TestWorkers captures one tree with one worker and with eight: config and
 // every digest must be the same.
 func TestWorkers(t *testing.T) {
-	root := sampleRoot(t, hosttest.SampleOptions{Nodes: 20, InstallFiles: 2000, InstallBytes: 300 << 20})
+	root := sampleRoot(t, hosttest.SampleOptions{Nodes: 20, InstallFiles: 1000, InstallBytes: 220 << 20})
 	o := options(t, root)
 	o.Workers = 1
 	one, err := layers.Capture(t.Context(), &sink{}, o)
