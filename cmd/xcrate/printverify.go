@@ -64,8 +64,11 @@ func (p *printer) verified(s *source, v verdict) {
 			p.line("    cause %v", problem.Err)
 		}
 	case r.Blobs > 0:
-		p.line("  good    %s in %s: every digest, every layer, every file",
-			count(r.Entries, "file", "files"), count(int64(r.Blobs), "blob", "blobs"))
+		what := "every digest, every layer, every file"
+		if len(r.Sealed) > 0 {
+			what = "every digest, every file that is not sealed"
+		}
+		p.line("  good    %s in %s: %s", count(r.Entries, "file", "files"), count(int64(r.Blobs), "blob", "blobs"), what)
 		p.line("          %s read", size(r.Bytes))
 		if len(r.Sealed) > 0 {
 			p.line("  sealed  %s: as written,", kindList(r.Sealed))

@@ -113,6 +113,9 @@ func (o *sealOptions) setPassphrase(ctx context.Context, a *app, r *seal.Recipie
 	default:
 		return nil
 	}
+	if errors.Is(err, errNobody) {
+		return usage(err, "give it on a descriptor: --passphrase-fd 3 3< FILE")
+	}
 	if err == nil {
 		if err = r.SetPassphrase(text); err != nil {
 			err = usage(err, "several words that have nothing to do with each other are good")
@@ -127,9 +130,6 @@ const snapshotPassphrase = "Passphrase of the snapshot: "
 func (a *app) newPassphrase(ctx context.Context, question string) (string, error) {
 	for {
 		first, err := a.askSecret(ctx, question)
-		if errors.Is(err, errNobody) {
-			return "", usage(fmt.Errorf("--passphrase: %w", err), "give it on a descriptor: --passphrase-fd 3 3< FILE")
-		}
 		if err == nil && len(first) < seal.MinPassphrase {
 			_, _ = fmt.Fprintf(a.err, "At least %d characters: who finds the medium can try for years.\n", seal.MinPassphrase)
 			continue

@@ -3,7 +3,6 @@ package cache
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 )
 
 // Sealed keeps, for the exports of a root, what the one before sealed its layers with, so
@@ -13,7 +12,7 @@ type Sealed struct{ dir, name string }
 
 // SealedOf returns where directory dir keeps that of the root at path root.
 func SealedOf(dir, root string) Sealed {
-	return Sealed{dir, "sealed-" + strings.TrimSuffix(fileName(root), ".json") + ".json"}
+	return Sealed{dir, "sealed-" + fileName(root)}
 }
 
 // maxSealed is how large the file may be, in bytes: an envelope has 200 for a recipient.

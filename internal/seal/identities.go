@@ -87,6 +87,3 @@ func (i *Identities) addSSH(name string, content []byte, ask Ask) error {
 	i.all = append(i.all, id)
 	return nil
 }
-
-// Len is the number of keys at hand.
-func (i *Identities) Len() int { return len(i.all) }
