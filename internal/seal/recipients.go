@@ -106,9 +106,6 @@ func (r *Recipients) SetPassphrase(text string) error {
 	return nil
 }
 
-// Empty reports whether nobody could open what is sealed to r.
-func (r *Recipients) Empty() bool { return len(r.keys) == 0 && r.passphrase == "" }
-
 // Names lists the recipients for people; there is no secret in it.
 func (r *Recipients) Names() []string {
 	names := slices.Clone(r.names)

@@ -166,7 +166,7 @@ func TestErrorsShowNoKey(t *testing.T) {
 	if _, err := ParseKey("AGE-SECRET-KEY-1QQQ"); err == nil || strings.Contains(err.Error(), "QQQ") {
 		t.Error(err)
 	}
-	if !r.Empty() {
+	if len(r.Names()) > 0 {
 		t.Errorf("recipients %q", r.Names())
 	}
 }
