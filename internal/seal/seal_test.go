@@ -290,3 +290,45 @@ func TestEnvelopeAsksTooMuch(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestProtectedIdentity: a file of keys that age itself protected, in its armor or bare.
+func TestProtectedIdentity(t *testing.T) {
+	id := ageKey(t)
+	to, err := age.NewScryptRecipient("secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to.SetWorkFactor(10)
+	bare, err := encrypt([]byte("# my key\n"+id.String()+"\n"), to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var armored bytes.Buffer
+	w := armor.NewWriter(&armored)
+	if _, err := w.Write(bare); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var r Recipients
+	if err := r.Add(id.Recipient().String()); err != nil {
+		t.Fatal(err)
+	}
+	key, kept, err := r.Key(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{"bare": bare, "armored": armored.Bytes()} {
+		var ids Identities
+		if err := ids.AddFile("f", content, func(string) (string, error) { return "wrong", nil }); !errors.Is(err, ErrWrongPassphrase) {
+			t.Errorf("%s: wrong passphrase: %v", name, err)
+		}
+		if err := ids.AddFile("f", content, func(string) (string, error) { return "secret", nil }); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if opened, err := ids.Open(kept[0].Envelopes); err != nil || opened.Text() != key.Text() {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
